@@ -1,0 +1,183 @@
+"""A container of Azure Blob Storage, for workers: patient, and create-only.
+
+https://learn.microsoft.com/python/api/overview/azure/storage-blob-readme
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from azure.core import MatchConditions
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobPrefix, ContainerClient, ContentSettings, LinearRetry
+
+from shared.core.errors import StorageUnavailable
+from shared.ports import Blob
+
+_JSON = ContentSettings(content_type="application/json")
+_PRECONDITION_FAILED = 412
+
+T = TypeVar("T")
+
+
+def open_container(
+    name: str, *, connection_string: str | None, service_uri: str | None, credential: TokenCredential | None
+) -> "BlobContainer":
+    """A container by connection string, or by endpoint and identity. Nothing is asked of storage yet.
+
+    A worker gives up after seconds: the platform retries, and holds nothing while it waits. SDK defaults take minutes.
+    """
+    patience: dict[str, Any] = {
+        "connection_timeout": 3,
+        "read_timeout": 10,
+        "retry_policy": LinearRetry(backoff=1, retry_total=2, random_jitter_range=1),
+    }
+    if connection_string is not None:
+        return BlobContainer(ContainerClient.from_connection_string(connection_string, name, **patience))
+    return BlobContainer(ContainerClient(service_uri or "", name, credential=credential, **patience))
+
+
+class BlobContainer:
+    """A Container port on one ContainerClient. A container that is missing is made at the first write."""
+
+    def __init__(self, client: ContainerClient) -> None:
+        self._client = client
+
+    def create(self, name: str, content: bytes, metadata: Mapping[str, str]) -> bool:
+        """Write with ``If-None-Match: *``; see the port."""
+        return self._told(f"write {name}", lambda: self._create(name, content, metadata))
+
+    def metadata(self, name: str) -> Mapping[str, str] | None:
+        """Look with HEAD; see the port."""
+
+        def look() -> Mapping[str, str] | None:
+            properties = self._client.get_blob_client(name).get_blob_properties()
+            return _lower(properties.metadata)
+
+        return self._told(f"look at {name}", lambda: _none_if_missing(look))
+
+    def read(self, name: str) -> Blob | None:
+        """Download; see the port."""
+
+        def download() -> Blob:
+            stream = self._client.download_blob(name)
+            properties = stream.properties
+            return Blob(
+                content=stream.readall(),
+                metadata=_lower(properties.metadata),
+                etag=properties.etag,
+                last_modified=properties.last_modified or datetime.now(UTC),
+            )
+
+        return self._told(f"read {name}", lambda: _none_if_missing(download))
+
+    def replace(self, name: str, content: bytes, etag: str) -> bool:
+        """Write with ``If-Match``; see the port."""
+
+        def replace() -> bool:
+            client = self._client.get_blob_client(name)
+            metadata = client.get_blob_properties().metadata
+            client.upload_blob(
+                content,
+                overwrite=True,
+                metadata=metadata,
+                content_settings=_JSON,
+                etag=etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+            return True
+
+        return self._told(f"replace {name}", lambda: _false_if_changed(replace))
+
+    def delete(self, name: str, etag: str | None = None) -> bool:
+        """Delete, with ``If-Match`` where an ETag is given; see the port."""
+
+        def delete() -> bool:
+            condition: dict[str, Any] = (
+                {} if etag is None else {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+            )
+            self._client.get_blob_client(name).delete_blob(**condition)
+            return True
+
+        return self._told(f"delete {name}", lambda: _false_if_changed(delete))
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """See the port. https://learn.microsoft.com/rest/api/storageservices/list-blobs"""
+        return self._listed(lambda: iter(self._client.list_blob_names(name_starts_with=prefix)))
+
+    def ages(self, prefix: str) -> Iterator[datetime]:
+        """See the port."""
+        return (blob.last_modified for blob in self._listed(lambda: iter(self._client.list_blobs(prefix))))
+
+    def folders(self) -> Iterator[str]:
+        """See the port."""
+        found = self._listed(lambda: iter(self._client.walk_blobs(delimiter="/")))
+        return (entry.name.rstrip("/") for entry in found if isinstance(entry, BlobPrefix))
+
+    def _create(self, name: str, content: bytes, metadata: Mapping[str, str]) -> bool:
+        try:
+            self._upload(name, content, metadata)
+        except ResourceExistsError:
+            return False
+        except ResourceNotFoundError:
+            # Only a missing container answers 404 to a write: a fresh deployment's first one.
+            with suppress(ResourceExistsError):
+                self._client.create_container()
+            self._upload(name, content, metadata)
+        return True
+
+    def _upload(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
+        client = self._client.get_blob_client(name)
+        client.upload_blob(content, overwrite=False, metadata=dict(metadata), content_settings=_JSON)
+
+    def _listed(self, start: Callable[[], Iterator[T]]) -> Iterator[T]:
+        pages = self._told("list", start)
+        while True:
+            try:
+                yield next(pages)
+            except (StopIteration, ResourceNotFoundError):
+                return  # a container that nobody has written to yet is empty
+            except AzureError as error:
+                raise self._unavailable("list", error) from error
+
+    def _told(self, what: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except AzureError as error:
+            raise self._unavailable(what, error) from error
+
+    def _unavailable(self, what: str, error: AzureError) -> StorageUnavailable:
+        container = self._client.container_name
+        return StorageUnavailable(f"container {container} could not {what}: {_reason(error)}; it is tried again")
+
+
+def _none_if_missing(look: Callable[[], T]) -> T | None:
+    try:
+        return look()
+    except ResourceNotFoundError:
+        return None
+
+
+def _false_if_changed(act: Callable[[], bool]) -> bool:
+    try:
+        return act()
+    except ResourceNotFoundError:
+        return False
+    except HttpResponseError as error:
+        if error.status_code == _PRECONDITION_FAILED:
+            return False
+        raise
+
+
+def _lower(metadata: Mapping[str, str] | None) -> dict[str, str]:
+    # Metadata names are HTTP header names: their case is not kept everywhere.
+    return {name.lower(): value for name, value in (metadata or {}).items()}
+
+
+def _reason(error: AzureError) -> str:
+    """What kind of trouble, without the response: a body may repeat what we sent."""
+    if isinstance(error, HttpResponseError):
+        return f"{error.status_code} {getattr(error, 'error_code', None) or ''}".strip()
+    return type(error).__name__

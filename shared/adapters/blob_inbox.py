@@ -1,0 +1,107 @@
+"""The inbox as the webhooks write it: on the event loop, and within a second and a half or not at all.
+
+One slow call to storage holds up nobody else's post (benchmarks/receive.py compares this with threads). The SDK's own
+retries, which take more than a minute, are for workers.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import ContainerClient, LinearRetry
+
+from shared.core.errors import StorageUnavailable
+from shared.core.instants import format_instant
+
+# Graph waits three seconds and the contract promises an answer within two; the rest is for everything but storage.
+PATIENCE_SECONDS = 1.5
+INBOX = "inbox"
+_JSON = ContentSettings(content_type="application/json")
+
+
+def open_inbox(
+    *, connection_string: str | None, service_uri: str | None, client_id: str | None, ca_bundle: str | None
+) -> "BlobInbox":
+    """The inbox by connection string, or by endpoint and the managed identity ``client_id``.
+
+    ``ca_bundle`` is REQUESTS_CA_BUNDLE, which aiohttp does not read by itself.
+    """
+    options: dict[str, Any] = {
+        "connection_timeout": PATIENCE_SECONDS,
+        "read_timeout": PATIENCE_SECONDS,
+        "retry_policy": LinearRetry(backoff=0, retry_total=1, random_jitter_range=0),
+        "connection_verify": ca_bundle or True,
+    }
+
+    def make_client() -> ContainerClient:
+        if connection_string is not None:
+            return ContainerClient.from_connection_string(connection_string, INBOX, **options)
+        from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - slow, and needed for this form only
+
+        return ContainerClient(
+            service_uri or "", INBOX, credential=ManagedIdentityCredential(client_id=client_id), **options
+        )
+
+    return BlobInbox(make_client)
+
+
+class BlobInbox:
+    """The InboxWriter port on the aio ContainerClient, which is made on first use: it belongs to its event loop."""
+
+    def __init__(self, make_client: Callable[[], ContainerClient]) -> None:
+        self._make_client = make_client
+        self._client: ContainerClient | None = None
+
+    async def keep(self, name: str, body: bytes, received_at: datetime) -> None:
+        """See the port."""
+        metadata = {"receivedat": format_instant(received_at)}
+        async with _in_time():
+            try:
+                await self._upload(name, body, metadata)
+            except ResourceNotFoundError:
+                await self._create_container()
+                await self._upload(name, body, metadata)
+
+    async def check(self) -> None:
+        """See the port."""
+        async with _in_time():
+            try:
+                await self._container().get_container_properties()
+            except ResourceNotFoundError:
+                await self._create_container()
+
+    async def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _container(self) -> ContainerClient:
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    async def _upload(self, name: str, body: bytes, metadata: dict[str, str]) -> None:
+        client = self._container().get_blob_client(name)
+        # The name is a fresh UUID: if it exists, an earlier try of this very call wrote it and its answer was lost.
+        with suppress(ResourceExistsError):
+            await client.upload_blob(body, overwrite=False, metadata=metadata, content_settings=_JSON)
+
+    async def _create_container(self) -> None:
+        with suppress(ResourceExistsError):
+            await self._container().create_container()
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield
+    except (AzureError, TimeoutError) as error:
+        raise StorageUnavailable(
+            f"the inbox could not be reached within {PATIENCE_SECONDS} s ({type(error).__name__}); Graph sends again"
+        ) from error

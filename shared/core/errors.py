@@ -1,0 +1,156 @@
+"""Every error of ours, drawn first.
+
+::
+
+    CaptureError
+    ├── SettingsError                 the operator mends settings; nothing works until then
+    ├── RequestRefused                the caller is wrong; answered with ``status``, nothing is stored
+    │   ├── MalformedRequest   400
+    │   ├── NotOurs            403
+    │   ├── BodyTooLarge       413
+    │   └── CompressedBody     415
+    ├── Unavailable            503    nobody need act yet; raised out of the function, the platform retries
+    │   ├── StorageUnavailable
+    │   ├── KeyVaultUnavailable
+    │   └── SigningKeysUnavailable
+    └── CannotArchive                 for good: the item becomes a dead letter under ``reason``, an operator is told
+        ├── MalformedNotification     malformed-notification
+        ├── ClientStateMismatch       client-state-mismatch
+        ├── NotGenuine                not-genuine
+        ├── NoResourceData            no-resource-data
+        ├── UnknownCertificate        unknown-certificate
+        ├── CertificateDisabled       certificate-disabled
+        ├── UnsignedContent           unsigned-content
+        ├── DecryptionFailed          decryption-failed
+        ├── MalformedContent          malformed-content
+        └── IdentityMismatch          identity-mismatch
+
+What is not in the tree is a bug or an outage that nobody foresaw: it leaves the function, so that the platform retries
+and the post stays in the inbox. No message holds content, names of people, clientState, tokens or keys.
+"""
+
+from typing import ClassVar
+
+
+class CaptureError(Exception):
+    """Any error of this app. The message tells what happened, to which id, and what to do."""
+
+
+class SettingsError(CaptureError):
+    """Settings are missing or malformed. The message names every one of them, never their values."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("the app refuses to work until these settings are mended: " + "; ".join(problems))
+
+
+class RequestRefused(CaptureError):
+    """A post that is not taken. ``status`` is the HTTP answer; its body stays empty so that nobody learns why."""
+
+    status: ClassVar[int] = 400
+
+
+class MalformedRequest(RequestRefused):
+    """Not what Graph posts: not UTF-8 JSON, too deep, a property named twice, or no ``value`` list."""
+
+
+class NotOurs(RequestRefused):
+    """No item carries our clientState."""
+
+    status = 403
+
+
+class BodyTooLarge(RequestRefused):
+    """More bytes or more items than one post may have."""
+
+    status = 413
+
+
+class CompressedBody(RequestRefused):
+    """A content encoding; Graph sends none, and unpacking one is how small posts become large."""
+
+    status = 415
+
+
+class Unavailable(CaptureError):
+    """Something that the work needs is out of reach for now. Retrying is right; nothing has been given up."""
+
+    status: ClassVar[int] = 503
+
+
+class StorageUnavailable(Unavailable):
+    """Blob or queue storage did not answer, or refused us."""
+
+
+class KeyVaultUnavailable(Unavailable):
+    """Key Vault did not answer, or refused us."""
+
+
+class SigningKeysUnavailable(Unavailable):
+    """The keys that sign validation tokens can't be had now, or it is not yet certain that a key is unknown."""
+
+
+class CannotArchive(CaptureError):
+    """An item that will never be archived as things stand. ``reason`` names its folder among the dead letters."""
+
+    reason: ClassVar[str]
+
+
+class MalformedNotification(CannotArchive):
+    """The item is not a change notification."""
+
+    reason = "malformed-notification"
+
+
+class ClientStateMismatch(CannotArchive):
+    """The item travelled with one of ours but does not carry our clientState itself."""
+
+    reason = "client-state-mismatch"
+
+
+class NotGenuine(CannotArchive):
+    """The post's validation tokens do not prove that Graph sent this item for our app and tenant."""
+
+    reason = "not-genuine"
+
+
+class NoResourceData(CannotArchive):
+    """A notification without resource data: it says that something changed, and not what."""
+
+    reason = "no-resource-data"
+
+
+class UnknownCertificate(CannotArchive):
+    """Key Vault holds no certificate version of the item's encryptionCertificateId."""
+
+    reason = "unknown-certificate"
+
+
+class CertificateDisabled(CannotArchive):
+    """Key Vault holds the certificate version but it is disabled. Enable it and replay."""
+
+    reason = "certificate-disabled"
+
+
+class UnsignedContent(CannotArchive):
+    """Encrypted content without dataSignature; ALLOW_UNSIGNED_CONTENT would accept it."""
+
+    reason = "unsigned-content"
+
+
+class DecryptionFailed(CannotArchive):
+    """The content does not open. One error for every way to fail, so that nobody can probe which."""
+
+    reason = "decryption-failed"
+
+
+class MalformedContent(CannotArchive):
+    """The decrypted content is not a JSON object."""
+
+    reason = "malformed-content"
+
+
+class IdentityMismatch(CannotArchive):
+    """The decrypted resource is not the one that the notification names."""
+
+    reason = "identity-mismatch"

@@ -1,0 +1,96 @@
+"""What the two webhooks take and what they refuse, decided from the request alone.
+
+Rules: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks. Answers: docs/decisions/0003.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.core import strict_json
+from shared.core.errors import BodyTooLarge, CompressedBody, MalformedRequest, NotOurs
+
+MAX_VALIDATION_TOKEN_BYTES = 4096
+MAX_ITEMS = 1000
+MAX_NESTING = 32
+# A thousand rich notifications have some 25,000. The count bounds what parsing costs the posts that wait behind.
+MAX_COMMAS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRequest:
+    """A post to a webhook. ``validation_token`` is the query parameter, decoded once, None where it is absent."""
+
+    validation_token: str | None
+    content_encoding: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Graph probed the URL and gets ``token`` back."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The post is durable in the inbox under ``name``, which goes on the queue."""
+
+    name: str
+
+
+def handshake(request: WebhookRequest) -> Handshake | None:
+    """What to answer when Graph probes the URL, None when the request is no handshake.
+
+    Raises MalformedRequest for a token over 4 KB: Graph's are some hundred bytes, and this is an anonymous echo.
+    https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation
+    """
+    token = request.validation_token
+    if token is not None and len(token.encode("utf-8", "surrogatepass")) > MAX_VALIDATION_TOKEN_BYTES:
+        raise MalformedRequest(f"a validationToken of more than {MAX_VALIDATION_TOKEN_BYTES} bytes")
+    return None if token is None else Handshake(token)
+
+
+def check_post(request: WebhookRequest, *, client_states: Sequence[str], max_body_bytes: int) -> None:
+    """Pass a post of which at least one item is ours; the cheap refusals come first.
+
+    Raises CompressedBody, BodyTooLarge, MalformedRequest or NotOurs.
+    """
+    if (request.content_encoding or "identity").strip().lower() != "identity":
+        raise CompressedBody("a post with a content encoding")
+    if len(request.body) > max_body_bytes:
+        raise BodyTooLarge(f"a post of {len(request.body)} bytes; MAX_BODY_BYTES is {max_body_bytes}")
+    if request.body.count(b",") > MAX_COMMAS:
+        raise BodyTooLarge(f"a post of more than {MAX_COMMAS} values")
+    items = _items(strict_json.parse(request.body, max_nesting=MAX_NESTING))
+    if not any(carries(item, client_states) for item in items):
+        raise NotOurs("no item carries our clientState")
+
+
+def carries(item: object, client_states: Sequence[str]) -> bool:
+    """Whether the item's clientState is one of ours, compared in constant time.
+
+    ``client_states`` holds the current secret and, during a change, the previous one.
+    """
+    sent = _property(item, "clientState")
+    if not isinstance(sent, str):
+        return False
+    given = sent.encode("utf-8", "surrogatepass")
+    # A sum, so that a match with the first secret takes as long as one with the second.
+    return sum(hmac.compare_digest(given, state.encode()) for state in client_states) > 0
+
+
+def _items(post: object) -> list[object]:
+    items = _property(post, "value")
+    if not isinstance(items, list):
+        raise MalformedRequest('the body is not {"value": [...]}')
+    if len(items) > MAX_ITEMS:
+        raise BodyTooLarge(f"a post of {len(items)} items; {MAX_ITEMS} are allowed")
+    return items
+
+
+def _property(document: object, name: str) -> object:
+    if not isinstance(document, dict):
+        return None
+    return next((value for key, value in document.items() if key.lower() == name.lower()), None)

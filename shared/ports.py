@@ -1,0 +1,115 @@
+"""What the app asks of the world. Adapters answer; tests answer with parts of their own.
+
+What can't be reached raises an ``Unavailable``: no port returns "nothing" for "I don't know".
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from shared.core.instants import parse_instant
+
+if TYPE_CHECKING:
+    # Types alone: the webhooks share this module and start without cryptography.
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    from shared.core.decryption import DecryptionKey
+
+# The present instant, in UTC.
+Clock: TypeAlias = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob as read. ``etag`` guards a later delete or replace against somebody else's write in between."""
+
+    content: bytes
+    metadata: Mapping[str, str]
+    etag: str
+    last_modified: datetime
+
+    @property
+    def received_at(self) -> datetime:
+        """The time of receipt that was noted with a post; where there is none, the time at which it was written."""
+        return parse_instant(self.metadata.get("receivedat")) or self.last_modified
+
+
+class Container(Protocol):
+    """One blob container. Every method raises StorageUnavailable when storage does not answer."""
+
+    def create(self, name: str, content: bytes, metadata: Mapping[str, str]) -> bool:
+        """Write a blob that is not there yet. False where one of that name exists: nothing is ever overwritten."""
+
+    def metadata(self, name: str) -> Mapping[str, str] | None:
+        """A blob's metadata, None where there is no blob. The cheap look."""
+
+    def read(self, name: str) -> Blob | None:
+        """A whole blob, None where there is none."""
+
+    def replace(self, name: str, content: bytes, etag: str) -> bool:
+        """Write over the version that was read, metadata kept. False where it has changed or gone meanwhile."""
+
+    def delete(self, name: str, etag: str | None = None) -> bool:
+        """Delete a blob, only that version where ``etag`` is given. False where it has changed or gone."""
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Names in alphabetical order, fetched page by page as they are asked for."""
+
+    def ages(self, prefix: str) -> Iterator[datetime]:
+        """When each blob under the prefix was last written. Ten times the price of ``names``."""
+
+    def folders(self) -> Iterator[str]:
+        """First parts of the names, without listing what is in them."""
+
+
+class InboxWriter(Protocol):
+    """The webhooks' only way to storage: bounded in time, and never in another post's way."""
+
+    async def keep(self, name: str, body: bytes, received_at: datetime) -> None:
+        """Make a post durable. Returns after storage said so; raises StorageUnavailable within 1.5 s otherwise."""
+
+    async def check(self) -> None:
+        """Raise StorageUnavailable within 1.5 s when posts could not be kept now."""
+
+
+class Doorbell(Protocol):
+    """The queue that tells the worker which post waits in the inbox."""
+
+    def ring(self, name: str) -> None:
+        """Put one inbox name on the queue. Raises StorageUnavailable."""
+
+    def depth(self) -> int:
+        """About how many messages are on the queue, hidden ones included. Raises StorageUnavailable."""
+
+
+class SigningKeys(Protocol):
+    """The keys of Entra ID that sign validation tokens."""
+
+    def find(self, issuer: str, kid: str, received_at: datetime) -> "RSAPublicKey | None":
+        """The key by which ``issuer`` signs as ``kid``.
+
+        None only where that is certain for a post received then. Raises SigningKeysUnavailable while it is not.
+        """
+
+
+class KeyRing(Protocol):
+    """The decryption keys in Key Vault, by certificate version."""
+
+    def key(self, certificate_id: str) -> "DecryptionKey":
+        """The key for an encryptionCertificateId.
+
+        Raises UnknownCertificate or CertificateDisabled for good, KeyVaultUnavailable for now.
+        """
+
+    def current(self) -> "CertificateVersion":
+        """The newest version. Raises KeyVaultUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateVersion:
+    """A version of the encryption certificate, for people to look at."""
+
+    version: str
+    thumbprint: str
+    expires_at: datetime

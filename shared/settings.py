@@ -1,0 +1,178 @@
+"""Every setting of the app, read from the environment once, here and nowhere else.
+
+docs/settings.md and local.settings.sample.json list the same ones; tests/unit/test_settings.py holds them together.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from shared.core.errors import SettingsError
+
+MAX_CLIENT_STATE = 128
+# https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
+MICROSOFT_AUTHORITIES = frozenset(
+    {
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.chinacloudapi.cn",
+        "login.partner.microsoftonline.cn",
+    }
+)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConnection:
+    """One storage account: by connection string, or by endpoints and the app's managed identity.
+
+    The identity form is that of Functions' own connections:
+    https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection
+    """
+
+    connection_string: str | None = field(default=None, repr=False)
+    blob_service_uri: str | None = None
+    queue_service_uri: str | None = None
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The app's settings, checked. Secrets don't show in its repr."""
+
+    queue_storage: StorageConnection
+    archive_storage: StorageConnection
+    key_vault_url: str
+    encryption_certificate: str
+    tenant_id: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    authority_host: str
+    client_states: tuple[str, ...] = field(repr=False)
+    max_body_bytes: int
+    allow_unsigned_content: bool
+    ca_bundle: str | None
+    on_azure: bool
+
+    @property
+    def instance_discovery(self) -> bool:
+        """Whether azure-identity asks Microsoft about the authority: not for one that is none of its clouds."""
+        return self.on_azure or urlsplit(self.authority_host).hostname in MICROSOFT_AUTHORITIES
+
+    @property
+    def verify_challenge_resource(self) -> bool:
+        """Whether the vault's challenge must name its own domain: a simulated vault on loopback has none."""
+        return self.on_azure or urlsplit(self.key_vault_url).hostname not in LOOPBACK
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one setting after the other and collects what is wrong, so that one error can name it all."""
+
+    environment: Mapping[str, str]
+    problems: list[str] = field(default_factory=list)
+
+    def read(self, name: str, check: Callable[[str], str | None], default: str | None = None) -> str:
+        """The setting's value. ``check`` returns what a good value is where the given one is not."""
+        value = self.environment.get(name, "").strip() or default
+        if value is None:
+            self.problems.append(f"{name} is missing")
+            return ""
+        wish = check(value)
+        if wish is not None:
+            self.problems.append(f"{name} must be {wish}")
+            return ""
+        return value
+
+    def storage(self, name: str, services: tuple[str, ...]) -> StorageConnection:
+        """A storage connection under ``name`` or ``name__…``."""
+        text = self.environment.get(name, "").strip()
+        if text:
+            return StorageConnection(connection_string=text)
+        uris = {service: self._service_uri(name, service) for service in services}
+        credential = self.environment.get(f"{name}__credential", "").strip().lower()
+        if credential not in ("", "managedidentity"):
+            self.problems.append(f"{name}__credential must be managedidentity")
+        if not all(uris.values()):
+            wanted = " and ".join(f"{name}__{service}ServiceUri" for service in services)
+            self.problems.append(f"{name} is missing: a connection string, or {wanted}")
+        return StorageConnection(
+            blob_service_uri=uris.get("blob"),
+            queue_service_uri=uris.get("queue"),
+            client_id=self.environment.get(f"{name}__clientId", "").strip() or None,
+        )
+
+    def _service_uri(self, name: str, service: str) -> str | None:
+        uri = self.environment.get(f"{name}__{service}ServiceUri", "").strip()
+        account = self.environment.get(f"{name}__accountName", "").strip()
+        if not uri and account:
+            uri = f"https://{account}.{service}.core.windows.net"
+        if uri and _https(uri):
+            self.problems.append(f"{name}__{service}ServiceUri must be {_https(uri)}")
+        return uri or None
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings. Raises SettingsError, which names every one that is missing or malformed."""
+    reader = _Reader(environment)
+    settings = Settings(
+        queue_storage=reader.storage("AzureWebJobsStorage", ("queue",)),
+        archive_storage=reader.storage("ARCHIVE_STORAGE", ("blob",)),
+        key_vault_url=reader.read("KEY_VAULT_URL", _https),
+        encryption_certificate=reader.read("ENCRYPTION_CERTIFICATE", _certificate_name),
+        tenant_id=reader.read("GRAPH_TENANT_ID", _guid).lower(),
+        client_id=reader.read("GRAPH_CLIENT_ID", _guid).lower(),
+        client_secret=reader.read("GRAPH_CLIENT_SECRET", _anything, default="") or None,
+        authority_host=reader.read("AUTHORITY_HOST", _https, "https://login.microsoftonline.com").rstrip("/"),
+        client_states=_client_states(reader.read("CLIENT_STATE", _client_state)),
+        max_body_bytes=int(reader.read("MAX_BODY_BYTES", _positive, str(4 << 20)) or 0),
+        allow_unsigned_content=reader.read("ALLOW_UNSIGNED_CONTENT", _boolean, "false").lower() == "true",
+        ca_bundle=reader.read("REQUESTS_CA_BUNDLE", _anything, default="") or None,
+        on_azure="WEBSITE_INSTANCE_ID" in environment,
+    )
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return settings
+
+
+def _client_states(text: str) -> tuple[str, ...]:
+    return tuple(state.strip() for state in text.split(",") if state.strip())
+
+
+def _client_state(text: str) -> str | None:
+    states = _client_states(text)
+    # https://learn.microsoft.com/graph/api/resources/subscription#properties
+    good = 1 <= len(states) <= 2 and all(len(state) <= MAX_CLIENT_STATE for state in states)
+    return None if good else f"one secret or two, the current one first, of at most {MAX_CLIENT_STATE} characters each"
+
+
+def _anything(_: str) -> str | None:
+    return None
+
+
+def _https(text: str) -> str | None:
+    parts = urlsplit(text)
+    return None if parts.scheme == "https" and parts.hostname else "an https URL"
+
+
+def _guid(text: str) -> str | None:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return "a GUID"
+    return None
+
+
+def _certificate_name(text: str) -> str | None:
+    # https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#vault-name-and-object-name
+    return None if re.fullmatch(r"[0-9A-Za-z-]{1,127}", text) else "the name of a Key Vault certificate"
+
+
+def _positive(text: str) -> str | None:
+    return None if re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII) else "a number of bytes"
+
+
+def _boolean(text: str) -> str | None:
+    return None if text.lower() in ("true", "false") else "true or false"

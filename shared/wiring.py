@@ -1,0 +1,204 @@
+"""Settings and adapters -> the flows, built on first use and kept.
+
+Nothing is built at import: an exception there makes the whole app vanish on Azure without a reason in its logs. Each
+part imports what it needs when it is built, so that a cold start for a webhook loads no Key Vault, no cryptography and
+no HTTP client that it does not use (benchmarks/receive.py prints the times).
+"""
+# ruff: noqa: PLC0415 - see above
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from shared.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from shared.adapters.blob_container import BlobContainer
+    from shared.adapters.key_vault import KeyVaultKeyRing
+    from shared.flows.archive import Archiving
+    from shared.flows.dead_letters import Replaying
+    from shared.flows.receive import Receiving
+    from shared.flows.report import Reporting
+    from shared.flows.store import Storing
+    from shared.flows.sweep import Sweeping
+
+T = TypeVar("T")
+
+_lock = threading.RLock()
+_built: dict[str, object] = {}
+
+
+def reset() -> None:
+    """Forget all that is built, for tests that change the environment."""
+    with _lock:
+        _built.clear()
+
+
+def settings() -> Settings:
+    """The settings. Raises SettingsError, again at each use until they are mended."""
+    return _once("settings", lambda: read_settings(os.environ))
+
+
+def receiving() -> "Receiving":
+    """What the webhooks need, and no more."""
+
+    def build() -> "Receiving":
+        from shared.adapters.blob_inbox import open_inbox
+        from shared.flows.receive import Receiving
+
+        quiet_sdk_logs()
+        own = settings()
+        inbox = open_inbox(
+            connection_string=own.archive_storage.connection_string,
+            service_uri=own.archive_storage.blob_service_uri,
+            client_id=own.archive_storage.client_id,
+            ca_bundle=own.ca_bundle,
+        )
+        return Receiving(inbox=inbox, client_states=own.client_states, max_body_bytes=own.max_body_bytes, clock=utc_now)
+
+    return _once("receiving", build)
+
+
+def storing() -> "Storing":
+    """The worker behind the queue ``notifications``."""
+
+    def build() -> "Storing":
+        from shared.flows.store import Storing
+
+        return Storing(inbox=_container("inbox"), dead_letters=_container("dead-letters"), archiving=_archiving())
+
+    return _once("storing", build)
+
+
+def sweeping() -> "Sweeping":
+    """The sweeper of the inbox."""
+
+    def build() -> "Sweeping":
+        from shared.adapters.identity import managed_identity
+        from shared.adapters.storage_queue import open_queue
+        from shared.core.inbox_name import NOTIFICATIONS
+        from shared.flows.sweep import Sweeping
+
+        storage = settings().queue_storage
+        doorbell = open_queue(
+            NOTIFICATIONS,
+            connection_string=storage.connection_string,
+            service_uri=storage.queue_service_uri,
+            credential=None if storage.connection_string else managed_identity(storage.client_id),
+        )
+        return Sweeping(inbox=_container("inbox"), doorbell=doorbell, queue=NOTIFICATIONS)
+
+    return _once("sweeping", build)
+
+
+def replaying() -> "Replaying":
+    """The replay of dead letters."""
+
+    def build() -> "Replaying":
+        from shared.flows.dead_letters import Replaying
+
+        return Replaying(dead_letters=_container("dead-letters"), archiving=_archiving(), clock=utc_now)
+
+    return _once("replaying", build)
+
+
+def reporting() -> "Reporting":
+    """The status."""
+
+    def build() -> "Reporting":
+        from shared.flows.report import Reporting
+
+        return Reporting(
+            inbox=_container("inbox"),
+            dead_letters=_container("dead-letters"),
+            state=_container("state"),
+            key_ring=_key_ring(),
+            clock=utc_now,
+        )
+
+    return _once("reporting", build)
+
+
+def utc_now() -> datetime:
+    """The only clock of the app; everything below it is given the time."""
+    return datetime.now(UTC)
+
+
+def quiet_sdk_logs() -> None:
+    """Keep the SDKs from logging each request: at INFO they write URLs and headers."""
+    logging.getLogger("azure").setLevel(logging.WARNING)
+
+
+def _archiving() -> "Archiving":
+    def build() -> "Archiving":
+        from shared.adapters.signing_keys import EntraSigningKeys
+        from shared.core.resources import CONTAINERS
+        from shared.core.validation_token import TokenRules
+        from shared.flows.archive import Archiving
+        from shared.flows.genuine import Genuineness
+
+        own = settings()
+        signing_keys = EntraSigningKeys(own.authority_host, own.tenant_id, utc_now)
+        return Archiving(
+            containers={name: _container(name) for name in CONTAINERS},
+            state=_container("state"),
+            genuineness=Genuineness(signing_keys, TokenRules(audience=own.client_id, tenant_id=own.tenant_id)),
+            key_ring=_key_ring(),
+            tenant_id=own.tenant_id,
+            client_states=own.client_states,
+            allow_unsigned=own.allow_unsigned_content,
+        )
+
+    return _once("archiving", build)
+
+
+def _key_ring() -> "KeyVaultKeyRing":
+    def build() -> "KeyVaultKeyRing":
+        from shared.adapters.identity import app_credential, managed_identity
+        from shared.adapters.key_vault import open_key_ring
+
+        own = settings()
+        credential = app_credential(
+            tenant_id=own.tenant_id,
+            client_id=own.client_id,
+            client_secret=own.client_secret,
+            authority_host=own.authority_host,
+            instance_discovery=own.instance_discovery,
+        )
+        return open_key_ring(
+            own.key_vault_url,
+            own.encryption_certificate,
+            credential=credential or managed_identity(own.archive_storage.client_id),
+            verify_challenge_resource=own.verify_challenge_resource,
+            clock=utc_now,
+        )
+
+    return _once("key_ring", build)
+
+
+def _container(name: str) -> "BlobContainer":
+    def build() -> "BlobContainer":
+        from shared.adapters.blob_container import open_container
+        from shared.adapters.identity import managed_identity
+
+        quiet_sdk_logs()
+        storage = settings().archive_storage
+        return open_container(
+            name,
+            connection_string=storage.connection_string,
+            service_uri=storage.blob_service_uri,
+            credential=None if storage.connection_string else managed_identity(storage.client_id),
+        )
+
+    return _once(f"container {name}", build)
+
+
+def _once(name: str, build: Callable[[], T]) -> T:
+    """Build a part the first time that it is asked for, also when two threads ask at once."""
+    with _lock:
+        if name not in _built:
+            _built[name] = build()
+        return cast("T", _built[name])
