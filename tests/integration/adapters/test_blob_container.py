@@ -1,0 +1,108 @@
+"""The Container port on real Azurite."""
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.azurite import Azurite
+from local.free_ports import free_ports
+from shared.adapters.blob_container import BlobContainer, open_container
+from shared.core.errors import StorageUnavailable
+
+
+@pytest.fixture
+def container(azurite: Azurite) -> BlobContainer:
+    return open_container(
+        f"c{uuid.uuid4().hex}", connection_string=azurite.connection_string, service_uri=None, credential=None
+    )
+
+
+@pytest.fixture
+def nobody() -> BlobContainer:
+    (port,) = free_ports(1)
+    connection = f"AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:{port}/a"
+    return open_container("c", connection_string=connection, service_uri=None, credential=None)
+
+
+def test_the_first_write_makes_the_container(container: BlobContainer) -> None:
+    assert container.create("a/b.json", b"{}", {"source": "notification"})
+    blob = container.read("a/b.json")
+    assert blob is not None
+    assert blob.content == b"{}"
+    assert blob.metadata == {"source": "notification"}
+    assert datetime.now(UTC) - blob.last_modified < timedelta(minutes=5)
+
+
+def test_a_blob_is_never_overwritten(container: BlobContainer) -> None:
+    assert container.create("a", b"first", {"sha256": "1"})
+    assert not container.create("a", b"second", {"sha256": "2"})
+    blob = container.read("a")
+    assert blob is not None
+    assert (blob.content, blob.metadata) == (b"first", {"sha256": "1"})
+
+
+def test_of_many_writers_at_once_exactly_one_wins(container: BlobContainer) -> None:
+    container.create("makes the container", b"", {})
+    start = threading.Barrier(8)
+
+    def write(writer: int) -> bool:
+        start.wait()
+        return container.create("a", str(writer).encode(), {})
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(write, range(8))) == 1
+
+
+def test_what_is_not_there_is_none(container: BlobContainer) -> None:
+    assert container.read("a") is None
+    assert container.metadata("a") is None
+    assert not container.delete("a")
+    assert not container.replace("a", b"", "etag")
+    assert list(container.names()) == []
+    assert list(container.folders()) == []
+
+
+def test_replace_and_delete_only_the_version_that_was_read(container: BlobContainer) -> None:
+    container.create("a", b"1", {"reason": "r"})
+    first = container.read("a")
+    assert first is not None
+    assert container.replace("a", b"2", first.etag)
+    assert not container.replace("a", b"3", first.etag)
+    assert not container.delete("a", first.etag)
+    second = container.read("a")
+    assert second is not None
+    assert (second.content, second.metadata) == (b"2", {"reason": "r"})
+    assert container.delete("a", second.etag)
+    assert container.read("a") is None
+
+
+def test_names_come_in_order_and_by_prefix(container: BlobContainer) -> None:
+    for name in ("b/2", "a/1", "b/1", "c"):
+        container.create(name, b"", {})
+    assert list(container.names()) == ["a/1", "b/1", "b/2", "c"]
+    assert list(container.names("b/")) == ["b/1", "b/2"]
+    assert list(container.folders()) == ["a", "b"]
+    assert len(list(container.ages("b/"))) == 2
+
+
+@pytest.mark.parametrize("name", ["=2E=2E/=2Fetc", "a=C3=A9/19=3Ax=40thread.v2", "a//b", "%2e%2e/x", "q?x=1#f", "ü/😀"])
+def test_odd_names_stay_what_they_are(container: BlobContainer, name: str) -> None:
+    assert container.create(name, b"x", {})
+    assert list(container.names()) == [name]
+    assert container.metadata(name) is not None
+
+
+def test_storage_that_refuses_is_unavailable(nobody: BlobContainer) -> None:
+    with pytest.raises(StorageUnavailable, match="container c could not write a"):
+        nobody.create("a", b"secret content", {})
+    with pytest.raises(StorageUnavailable):
+        list(nobody.names())
+
+
+def test_a_message_never_repeats_what_was_sent(nobody: BlobContainer) -> None:
+    with pytest.raises(StorageUnavailable) as caught:
+        nobody.create("a", b"secret content", {"source": "secret metadata"})
+    assert "secret" not in str(caught.value)
