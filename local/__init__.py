@@ -1,0 +1,1 @@
+"""Runs the whole app on one machine without an Azure account. Never deployed."""

@@ -103,7 +103,7 @@ class KeyRing(Protocol):
         """
 
     def current(self) -> "CertificateVersion":
-        """The newest version. Raises KeyVaultUnavailable."""
+        """The newest version. Raises UnknownCertificate or CertificateDisabled, or KeyVaultUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import islice
 
-from shared.core.errors import KeyVaultUnavailable
+from shared.core.errors import CannotArchive, KeyVaultUnavailable
 from shared.core.inbox_name import LIFECYCLE, NOTIFICATIONS
 from shared.core.instants import format_instant
 from shared.ports import Clock, Container, KeyRing
@@ -52,8 +52,8 @@ class Reporting:
     def _certificate(self) -> dict[str, object]:
         try:
             certificate = self.key_ring.current()
-        except KeyVaultUnavailable as error:
-            # The rest of the status is worth having all the more while Key Vault is away.
+        except (KeyVaultUnavailable, CannotArchive) as error:
+            # The rest of the status is worth having all the more while the vault is away, or the certificate is.
             return {"error": str(error)}
         return {
             "id": certificate.version,

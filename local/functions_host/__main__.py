@@ -1,0 +1,96 @@
+"""`python -m local.functions_host --port 7071 --settings FILE`: hosts `function_app.py`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from local.functions_host.engine import ENGINES
+from local.functions_host.errors import HostError
+from local.functions_host.host import LEASE_SECONDS, Host, HostOptions
+from local.functions_host.host_json import read_host_json
+from local.functions_host.keys import Keys
+from local.functions_host.settings_file import apply, read_settings
+
+_LOG = logging.getLogger("local.functions_host")
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """Run the host; the exit code is 0 after a clean stop and 1 after any fault."""
+    arguments = _arguments()
+    _log_to_stderr()
+    if arguments.stop_on_eof:
+        threading.Thread(target=_stop_on_eof, daemon=True).start()
+    try:
+        code = asyncio.run(Host(_options(arguments)).run())
+    except HostError as error:
+        _LOG.error("%s", error)
+        code = 1
+    except Exception:  # noqa: BLE001 - an app's import may raise anything, and its author needs all of it
+        _LOG.exception("the app could not be loaded, or the host failed")
+        code = 1
+    if code:
+        # A sync function that never ends would keep the interpreter from leaving: its thread is joined at exit.
+        logging.shutdown()
+        os._exit(code)
+    return code
+
+
+def _options(arguments: argparse.Namespace) -> HostOptions:
+    app: Path = arguments.app.resolve()
+    settings = read_settings(arguments.settings)
+    host_json = read_host_json(app / "host.json")
+    apply(settings, app)
+    os.chdir(app)  # where Azure runs it
+    return HostOptions(
+        app=app,
+        port=arguments.port,
+        host_json=host_json,
+        keys=Keys(function=settings.function_key, master=settings.master_key),
+        engine=arguments.engine,
+        timers=arguments.timers,
+        message_lease=arguments.message_lease,
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.functions_host", description="Hosts function_app.py locally."
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=7071, help="port on 127.0.0.1; 0 takes a free one and logs it")
+    add("--settings", type=Path, required=True, help="a file shaped like local.settings.json")
+    add("--app", type=Path, default=_REPOSITORY, help="folder of function_app.py and host.json (this repository)")
+    add("--no-timers", dest="timers", action="store_false", help="run timers only by POST /admin/functions/{name}")
+    add("--engine", choices=ENGINES, default="auto", help="auto is runtime on Python 3.13 and later, else sdk")
+    add("--message-lease", type=int, default=LEASE_SECONDS, help="seconds a running message stays invisible (600)")
+    add("--stop-on-eof", action="store_true", help="stop when standard input ends, so as not to outlive a parent")
+    return parser.parse_args()
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # One line for each storage call would drown the one line for each function call.
+    for name in ("azure.core", "azure.identity", "azure.storage"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _stop_on_eof() -> None:
+    # Not sys.stdin: its lock, held by a waiting thread, would break the interpreter's exit.
+    while os.read(0, 4096):
+        continue
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""``make run``: play a day, then say what was sent, what is archived, and what was lost.
+
+Exit status 0 where every interaction is at rest once and nothing forged is; 1 otherwise; 2 where it could not start.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from local.azurite import AzuriteError
+from local.functions_host.process import HostProcessError
+from local.graph.ledger import Ledger
+from local.play.script import drain, play, subscribe
+from local.play.stage import FUNCTION_KEY, Stage, stage
+from local.play.verdict import Verdict, judge
+
+FOLDER = Path(".run")
+
+
+def main() -> int:
+    """Run the play; returns the exit status."""
+    arguments = _arguments()
+    console = Console()
+    # SIGTERM ends it like Ctrl-C, so that everything that was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        return _run(arguments, console)
+    except (AzuriteError, HostProcessError) as error:
+        console.print(f"[red]It could not be started:[/] {error}", markup=True, highlight=False)
+        return 2
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 2
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> int:
+    console.print("Starting Azurite, a simulated Microsoft cloud and the functions host …")
+    with stage(arguments.folder, seed=arguments.seed) as on_stage:
+        subscribe(on_stage)
+        console.print("Subscribed to all Copilot interactions and chats of the tenant.")
+        _play(on_stage, arguments, console)
+        # The ledger is on disk line by line, so the simulator need not stop before it is read.
+        verdict = judge(Ledger.read(on_stage.folder / "graph"), on_stage.azurite.connection_string)
+        console.print(_table(verdict, vault_refusals=on_stage.cloud.graph.cloud.outages.refused["vault"]))
+        _tell_where(on_stage, arguments, console)
+        if arguments.stay:
+            _stay(on_stage, console)
+    return 0 if verdict.good else 1
+
+
+def _play(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> None:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console) as progress:
+        posts = progress.add_task("posts answered", total=None)
+        play(
+            on_stage,
+            interactions=arguments.interactions,
+            users=arguments.users,
+            seconds=arguments.seconds,
+            tell=lambda what: progress.console.print(f"  · {what}"),
+            moved=lambda finished, planned: progress.update(posts, completed=finished, total=planned or None),
+        )
+        inbox = progress.add_task("waiting in the inbox", total=None)
+        drain(on_stage, lambda waiting: progress.update(inbox, completed=waiting))
+
+
+def _table(verdict: Verdict, *, vault_refusals: int) -> Table:
+    table = Table(title="A day of the tenant", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    table.add_row("changes sent by Graph", str(verdict.sent), "by the simulator's own ledger")
+    table.add_row("archived", str(verdict.archived), "each once, byte for byte")
+    table.add_row("deletions recorded", str(verdict.tombstones), "as tombstones")
+    table.add_row("duplicates dropped", str(verdict.duplicates_dropped), "deliveries beyond the first")
+    table.add_row("forged posts", str(verdict.forged_posts), f"{verdict.forged_refused} refused at the door")
+    table.add_row("calls that Key Vault refused", str(vault_refusals), "while it was away")
+    for reason, count in sorted(verdict.dead_letters.items()):
+        table.add_row("dead letters", str(count), reason)
+    table.add_section()
+    for name, found in (
+        ("lost", verdict.lost),
+        ("archived twice", verdict.kept_twice),
+        ("forged and archived", verdict.forged_archived),
+        ("unexpected in the archive", verdict.unexpected),
+    ):
+        table.add_row(name, str(len(found)), ", ".join(found[:5]), style="red" if found else "green")
+    if verdict.still_in_inbox:
+        table.add_row("still in the inbox", str(verdict.still_in_inbox), "see the log", style="red")
+    return table
+
+
+def _tell_where(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> None:
+    python = Path(sys.executable).relative_to(Path.cwd()) if _is_below(sys.executable) else sys.executable
+    console.print(
+        f"Look at the archive:    {python} -m local.blobs interactions\n"
+        f"Look at dead letters:   {python} -m local.blobs dead-letters\n"
+        f"What the app logged:    {on_stage.host_log}\n"
+        f"What the simulator did: {arguments.folder / 'graph' / 'ledger.jsonl'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _is_below(path: str) -> bool:
+    return Path(path).is_relative_to(Path.cwd())
+
+
+def _stay(on_stage: Stage, console: Console) -> None:
+    graph = on_stage.cloud.graph
+    console.print(
+        f"\nEverything stays up until Ctrl-C:\n"
+        f"  the app       {on_stage.host.url}/api/status?code={FUNCTION_KEY}\n"
+        f"  simulator     {graph.graph_endpoint} (trust {graph.ca_file})\n"
+        f"  blob storage  {on_stage.azurite.blob_url}\n"
+        f"  AZURE_STORAGE_CONNECTION_STRING='{on_stage.azurite.connection_string}'",
+        highlight=False,
+        soft_wrap=True,
+    )
+    signal.pause()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run ARGS=…", description=__doc__)
+    parser.add_argument("--stay", action="store_true", help="keep everything up afterwards")
+    parser.add_argument("--seed", type=int, default=1, help="another day, repeatable (default: 1)")
+    parser.add_argument("--interactions", type=int, default=400, help="interactions in the day (default: 400)")
+    parser.add_argument("--users", type=int, default=40, help="people in the tenant (default: 40)")
+    parser.add_argument("--seconds", type=float, default=45.0, help="how long the day takes (default: 45)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the run leaves its traces (default: .run)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""The script of the day: what goes wrong, and when."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.storage.blob import ContainerClient
+
+from local.play.stage import Stage
+
+DRAIN_SECONDS = 120.0
+_POLL_SECONDS = 0.2
+
+# A tenant-wide subscription to chats beside the one to Copilot interactions.
+CHATS = "/chats"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens when this share of the day's posts (0 to 1) has been answered."""
+
+    at: float
+    told: str
+    happen: Callable[[Stage], None]
+
+
+def _vault_away(stage: Stage) -> None:
+    stage.cloud.call(lambda graph: graph.cloud.outages.begin("vault", "503"))
+
+
+def _vault_back(stage: Stage) -> None:
+    stage.cloud.call(lambda graph: graph.cloud.outages.end("vault"))
+
+
+def _crash(stage: Stage) -> None:
+    # SIGKILL, as when an instance is taken away: nothing is finished, nothing is said.
+    stage.host.kill()
+    stage.host.start()
+
+
+# The crash follows the outage at once: the new worker holds no key yet and can get none.
+EVENTS = (
+    Event(0.30, "Key Vault answers 503", _vault_away),
+    Event(0.35, "the worker is killed and starts again, without keys", _crash),
+    Event(0.65, "Key Vault is back", _vault_back),
+)
+
+
+def subscribe(stage: Stage) -> None:
+    """Subscribe to all Copilot interactions and to all chats of the tenant, handshake included."""
+    urls = f"{stage.host.url}/api/notifications", f"{stage.host.url}/api/lifecycle"
+    stage.cloud.run(lambda graph: graph.subscribe(*urls))
+    stage.cloud.run(lambda graph: graph.subscribe(*urls, resource=CHATS, change_type="created,updated"))
+
+
+def play(
+    stage: Stage,
+    *,
+    interactions: int,
+    users: int,
+    seconds: float,
+    tell: Callable[[str], None],
+    moved: Callable[[int, int], None],
+) -> None:
+    """Play yesterday in so many seconds. ``tell`` hears of events, ``moved`` of posts finished and planned."""
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    day = stage.cloud.graph.day(yesterday, interactions=interactions, users=users)
+    playing: Future[Any] = stage.cloud.start(lambda graph: graph.play(day, seconds=seconds))
+    waiting = list(EVENTS)
+    while not playing.done() or waiting:
+        traffic = stage.cloud.graph.traffic
+        if waiting and (playing.done() or traffic.finished >= waiting[0].at * max(traffic.planned, 1)):
+            event = waiting.pop(0)
+            tell(event.told)
+            event.happen(stage)
+        moved(traffic.finished, traffic.planned)
+        time.sleep(_POLL_SECONDS)
+    playing.result()
+    moved(traffic.finished, traffic.planned)
+
+
+def drain(stage: Stage, moved: Callable[[int], None]) -> bool:
+    """Wait until the inbox is empty; False where it still is not after two minutes. ``moved`` hears what waits."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    with ContainerClient.from_connection_string(stage.azurite.connection_string, "inbox") as inbox:
+        while True:
+            waiting = sum(1 for _ in inbox.list_blob_names())
+            moved(waiting)
+            if not waiting or time.monotonic() > deadline:
+                return not waiting
+            time.sleep(_POLL_SECONDS)
