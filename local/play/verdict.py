@@ -38,17 +38,21 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Blob:
+class Blob:
+    """A blob of the archive."""
+
     container: str
     name: str
     content: bytes
 
     @property
     def sha256(self) -> str:
+        """Of the bytes, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def is_tombstone(self) -> bool:
+        """Whether it records a deletion."""
         return _DELETED in self.name
 
 
@@ -61,7 +65,7 @@ def judge(ledger: Ledger, connection_string: str) -> Verdict:
     return verdict(ledger, blobs, still_in_inbox=len(inbox), dead_letters=dead)
 
 
-def verdict(ledger: Ledger, blobs: list[_Blob], *, still_in_inbox: int, dead_letters: Counter[str]) -> Verdict:
+def verdict(ledger: Ledger, blobs: list[Blob], *, still_in_inbox: int, dead_letters: Counter[str]) -> Verdict:
     """As ``judge``, with the blobs at hand."""
     genuine = ledger.genuine()
     found = Verdict(sent=len(genuine), still_in_inbox=still_in_inbox, dead_letters=dead_letters)
@@ -72,7 +76,7 @@ def verdict(ledger: Ledger, blobs: list[_Blob], *, still_in_inbox: int, dead_let
     return found
 
 
-def _judge_contents(found: Verdict, genuine: tuple[Content, ...], blobs: list[_Blob]) -> None:
+def _judge_contents(found: Verdict, genuine: tuple[Content, ...], blobs: list[Blob]) -> None:
     there = Counter(blob.sha256 for blob in blobs)
     owed = {each.sha256: each for each in genuine if each.change_type != "deleted" and each.sha256}
     for sha256, content in owed.items():
@@ -85,7 +89,7 @@ def _judge_contents(found: Verdict, genuine: tuple[Content, ...], blobs: list[_B
     found.unexpected += [f"{blob.container}/{blob.name}" for blob in blobs if blob.sha256 not in owed]
 
 
-def _judge_deletions(found: Verdict, genuine: tuple[Content, ...], blobs: list[_Blob]) -> None:
+def _judge_deletions(found: Verdict, genuine: tuple[Content, ...], blobs: list[Blob]) -> None:
     owed = Counter(each.id for each in genuine if each.change_type == "deleted")
     there = Counter(str(json.loads(blob.content)["resourceData"]["id"]) for blob in blobs)
     for resource_id, count in owed.items():
@@ -94,7 +98,7 @@ def _judge_deletions(found: Verdict, genuine: tuple[Content, ...], blobs: list[_
     found.unexpected += [f"tombstone of {resource_id}" for resource_id in there if resource_id not in owed]
 
 
-def _judge_forgeries(found: Verdict, ledger: Ledger, blobs: list[_Blob]) -> None:
+def _judge_forgeries(found: Verdict, ledger: Ledger, blobs: list[Blob]) -> None:
     forged = {each.sha256 for each in ledger.forged()}
     posts = [post for post in ledger.posts if post.forged is not None]
     found.forged_posts = len(posts)
@@ -102,10 +106,10 @@ def _judge_forgeries(found: Verdict, ledger: Ledger, blobs: list[_Blob]) -> None
     found.forged_archived = [f"{blob.container}/{blob.name}" for blob in blobs if blob.sha256 in forged]
 
 
-def _archive(storage: BlobServiceClient) -> Iterator[_Blob]:
+def _archive(storage: BlobServiceClient) -> Iterator[Blob]:
     for container in ARCHIVE:
         for name in _names(storage, container):
-            yield _Blob(container, name, storage.get_blob_client(container, name).download_blob().readall())
+            yield Blob(container, name, storage.get_blob_client(container, name).download_blob().readall())
 
 
 def _names(storage: BlobServiceClient, container: str) -> list[str]:

@@ -115,8 +115,8 @@ def _require_guid(claims: Mapping[str, object], name: str, expected: str) -> Non
 
 
 def _require_publisher(claims: Mapping[str, object]) -> None:
-    publishers = [claims[name] for name in ("appid", "azp") if name in claims]
-    if not publishers or any(publisher != PUBLISHER_APP_ID for publisher in publishers):
+    publishers = {str(claims[name]).lower() for name in ("appid", "azp") if name in claims}
+    if publishers != {PUBLISHER_APP_ID}:
         raise NotGenuine("a validation token was not issued to Microsoft Graph's publisher")
 
 
