@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from local.functions_host.engine import ENGINES
 from local.functions_host.errors import HostError
@@ -21,8 +22,8 @@ _LOG = logging.getLogger("local.functions_host")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def main() -> int:
-    """Run the host; the exit code is 0 after a clean stop and 1 after any fault."""
+def main() -> NoReturn:
+    """Run the host and end the process; the exit code is 0 after a clean stop and 1 after any fault."""
     arguments = _arguments()
     _log_to_stderr()
     if arguments.stop_on_eof:
@@ -35,11 +36,10 @@ def main() -> int:
     except Exception:  # noqa: BLE001 - an app's import may raise anything, and its author needs all of it
         _LOG.exception("the app could not be loaded, or the host failed")
         code = 1
-    if code:
-        # A sync function that never ends would keep the interpreter from leaving: its thread is joined at exit.
-        logging.shutdown()
-        os._exit(code)
-    return code
+    # Azure ends a worker without unwinding it, and so do we: a synchronous function that never ends would be joined for
+    # ever, and connections that an app keeps open for its whole life would be complained about.
+    logging.shutdown()
+    os._exit(code)
 
 
 def _options(arguments: argparse.Namespace) -> HostOptions:
@@ -93,4 +93,4 @@ def _stop_on_eof() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
