@@ -1,0 +1,23 @@
+"""A simulated Microsoft Graph, with the parts of Entra ID and Key Vault that an app for change notifications needs.
+
+Strict as the real one, and nastier than it is on most days. It shares no code with the app: it is the other side.
+Begin with `Simulator`, or `run_in_thread` where there is no event loop; docs/graph-simulator.md tells the rest.
+"""
+
+from local.graph.faults import Faults, Timing
+from local.graph.forgeries import FORGERIES
+from local.graph.ledger import Ledger
+from local.graph.operator_app import SubscriptionRefused
+from local.graph.simulator import Simulator
+from local.graph.threaded import ThreadedSimulator, run_in_thread
+
+__all__ = [
+    "FORGERIES",
+    "Faults",
+    "Ledger",
+    "Simulator",
+    "SubscriptionRefused",
+    "ThreadedSimulator",
+    "Timing",
+    "run_in_thread",
+]

@@ -1,0 +1,1 @@
+"""What happens in the tenant: people who talk to Copilot and to each other, made up from a seed."""

@@ -1,0 +1,70 @@
+"""Errors in the shape of Microsoft Graph, and the headers that come with every answer.
+
+https://learn.microsoft.com/graph/errors
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from local.graph.times import utc_now
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class GraphError(Exception):
+    """A refusal: HTTP status, Graph's `code` and `message`."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def body(self, request_id: str, client_request_id: str) -> dict[str, Any]:
+        """Return the documented error object."""
+        inner = {
+            "date": utc_now().strftime("%Y-%m-%dT%H:%M:%S"),
+            "request-id": request_id,
+            "client-request-id": client_request_id,
+        }
+        return {"error": {"code": self.code, "message": self.message, "innerError": inner}}
+
+
+def unauthenticated(message: str) -> GraphError:
+    """401: no token, or one that Graph does not accept."""
+    return GraphError(401, "InvalidAuthenticationToken", message)
+
+
+def bad_request(message: str, code: str = "BadRequest") -> GraphError:
+    """400 with Graph's general code, or a particular one."""
+    return GraphError(400, code, message)
+
+
+def forbidden(message: str) -> GraphError:
+    """403."""
+    return GraphError(403, "Forbidden", message)
+
+
+async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Run a handler of Graph: errors become bodies, and each answer carries the ids that support asks for."""
+    request_id = str(uuid.uuid4())
+    client_request_id = request.headers.get("client-request-id", request_id)
+    try:
+        response = await handler(request)
+    except GraphError as error:
+        response = web.json_response(error.body(request_id, client_request_id), status=error.status)
+        if error.status == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="", authorization_uri="/common/oauth2/authorize"'
+    except web.HTTPException as error:
+        missing = GraphError(error.status, _CODES.get(error.status, "BadRequest"), error.reason)
+        response = web.json_response(missing.body(request_id, client_request_id), status=error.status)
+    response.headers["request-id"] = request_id
+    response.headers["client-request-id"] = client_request_id
+    response.headers["x-ms-ags-diagnostic"] = '{"ServerInfo":{"DataCenter":"Simulator","Slice":"E","Ring":"0"}}'
+    return response
+
+
+_CODES = {404: "ResourceNotFound", 405: "MethodNotAllowed", 413: "RequestEntityTooLarge"}

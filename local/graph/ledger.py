@@ -1,0 +1,208 @@
+"""What the simulator did, line by line, written before it is done: the yardstick for an archive.
+
+`ledger.jsonl` has one JSON object per line. `line` says which: "subscription", "content" (one change of the tenant,
+or the content of a forgery), "attempt" (about to be sent), "answer" (what came back, `status` null for none) and
+"ended" (the fate of a post that will not be tried again). A line is with the operating system before the post that
+it announces leaves. Contents are named by digests: the ledger holds no text of anybody.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+FILE = "ledger.jsonl"
+Outcome = Literal["answered", "gave-up", "dropped", "refused"]
+
+
+@dataclass(frozen=True)
+class Content:
+    """One change that was, or would be, notified of.
+
+    `id` to `created` are texts exactly as in the plaintext; `etag` is the version (for a chat its
+    lastUpdatedDateTime). `sha256` is over the exact plaintext bytes, None for a deletion without content.
+    `subscriptions` are those that cover the change. `forged` names the forgery that carries it: such content must
+    never be archived.
+    """
+
+    ref: str
+    kind: str
+    change_type: str
+    tenant_id: str
+    id: str
+    etag: str
+    created: str
+    session_id: str | None
+    request_id: str | None
+    user_ids: tuple[str, ...]
+    sha256: str | None
+    size: int
+    subscriptions: tuple[str, ...] = ()
+    forged: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a post: what came back (None: nothing in time) and after how many real milliseconds."""
+
+    number: int
+    at: str
+    status: int | None = None
+    milliseconds: float | None = None
+    error: str | None = None
+
+
+@dataclass
+class Post:
+    """One post and all its tries; `items` are refs of contents.
+
+    `forged` names the forgery in it. `by_graph` posts were retried; an attacker's were sent once. `outcome` is None
+    while a post is under way, "refused" for an attacker's that was not answered 2xx.
+    """
+
+    id: str
+    url: str
+    items: tuple[str, ...]
+    forged: str | None
+    size: int
+    by_graph: bool = True
+    attempts: list[Attempt] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the endpoint took responsibility: any 2xx."""
+        return any(attempt.status is not None and 200 <= attempt.status < 300 for attempt in self.attempts)
+
+
+class LedgerWriter:
+    """Appends to the ledger of a folder; a new simulator begins a new ledger."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / FILE).open("w", encoding="utf-8")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def subscription(self, subscription_id: str, resource: str, url: str) -> None:
+        """Note a new subscription."""
+        self._write("subscription", {"id": subscription_id, "resource": resource, "url": url})
+
+    def content(self, content: Content) -> None:
+        """Note a content before anything of it is sent."""
+        self._write("content", asdict(content))
+
+    def attempt(self, post: Post, number: int, at: str) -> None:
+        """Note that a post is about to be sent."""
+        self._write("attempt", {**_description(post), "number": number, "at": at})
+
+    def answer(self, post_id: str, attempt: Attempt) -> None:
+        """Note what came back."""
+        self._write("answer", {"id": post_id, **asdict(attempt)})
+
+    def ended(self, post: Post, outcome: Outcome) -> None:
+        """Note that a post will not be sent again, or (dropped) was never sent at all."""
+        self._write("ended", {**_description(post), "outcome": outcome})
+
+    def _write(self, line: str, values: dict[str, Any]) -> None:
+        self._file.write(json.dumps({"line": line, **values}) + "\n")
+        self._file.flush()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A ledger read back."""
+
+    contents: tuple[Content, ...]
+    posts: tuple[Post, ...]
+    subscriptions: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the ledger of `folder`; a last line that is not complete is left out.
+
+        Raises:
+            OSError: there is no ledger.
+            ValueError: a line is not a ledger's.
+        """
+        contents: list[Content] = []
+        posts: dict[str, Post] = {}
+        subscriptions: list[str] = []
+        for values in _lines(folder / FILE):
+            line = values.pop("line", None)
+            if line == "subscription":
+                subscriptions.append(values["id"])
+            elif line == "content":
+                contents.append(_content(values))
+            elif line in {"attempt", "answer", "ended"}:
+                _note(posts, line, values)
+            else:
+                raise ValueError(f"not a line of a ledger: {line!r}")
+        return cls(tuple(contents), tuple(posts.values()), tuple(subscriptions))
+
+    def genuine(self) -> tuple[Content, ...]:
+        """Return the contents that Graph owes: covered by a subscription, and not a forgery's."""
+        return tuple(each for each in self.contents if each.forged is None and each.subscriptions)
+
+    def forged(self) -> tuple[Content, ...]:
+        """Return the contents that must not be archived."""
+        return tuple(each for each in self.contents if each.forged is not None)
+
+    def acknowledged(self) -> frozenset[str]:
+        """Return the refs of genuine contents in posts that the endpoint answered with 2xx."""
+        genuine = {each.ref for each in self.genuine()}
+        return frozenset(ref for post in self.posts if post.acknowledged for ref in post.items if ref in genuine)
+
+    def summary(self) -> dict[str, int]:
+        """Return the counts that a report needs; `duplicates` are acknowledged deliveries beyond the first."""
+        genuine = {each.ref for each in self.genuine()}
+        taken = Counter(ref for post in self.posts if post.acknowledged for ref in post.items if ref in genuine)
+        attempts = [attempt for post in self.posts for attempt in post.attempts]
+        return {
+            "contents": len(genuine),
+            "acknowledged": len(taken),
+            "unacknowledged": len(genuine) - len(taken),
+            "duplicates": taken.total() - len(taken),
+            "posts": len(self.posts),
+            "attempts": len(attempts),
+            "unanswered": sum(attempt.status is None for attempt in attempts),
+            "forged_posts": sum(post.forged is not None for post in self.posts),
+            "forged_contents": len(self.forged()),
+            "dropped_posts": sum(post.outcome == "dropped" for post in self.posts),
+            "abandoned_posts": sum(post.outcome == "gave-up" for post in self.posts),
+        }
+
+
+def _description(post: Post) -> dict[str, Any]:
+    return {name: getattr(post, name) for name in ("id", "url", "items", "forged", "size", "by_graph")}
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    complete, _, _ = text.rpartition("\n")
+    for line in complete.splitlines():
+        yield json.loads(line)
+
+
+def _content(values: dict[str, Any]) -> Content:
+    for name in ("user_ids", "subscriptions"):
+        values[name] = tuple(values[name])
+    return Content(**values)
+
+
+def _note(posts: dict[str, Post], line: str, values: dict[str, Any]) -> None:
+    name = values["id"]
+    if line != "answer" and name not in posts:
+        described = (name, values["url"], tuple(values["items"]), values["forged"], values["size"])
+        posts[name] = Post(*described, by_graph=values["by_graph"])
+    post = posts[name]
+    if line == "attempt":
+        post.attempts.append(Attempt(values["number"], values["at"]))
+    elif line == "answer":
+        del values["id"]
+        post.attempts[-1] = Attempt(**values)
+    else:
+        post.outcome = values["outcome"]

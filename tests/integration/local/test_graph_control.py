@@ -1,0 +1,169 @@
+"""The simulator as people start it: a process, with its control API over TLS."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from local.graph import Ledger
+
+ROOT = Path(__file__).parents[3]
+Json = dict[str, Any]
+
+
+@dataclass
+class Running:
+    folder: Path
+    process: "subprocess.Popen[str]"
+    session: requests.Session
+    url: str
+
+    def get(self, path: str = "") -> Json:
+        return dict(self.session.get(f"{self.url}/_simulator{path}", timeout=30).json())
+
+    def send(self, path: str, method: str = "POST", status: int = 200, **values: object) -> Json:
+        answer = self.session.request(method, f"{self.url}/_simulator/{path}", json=values, timeout=30)
+        assert answer.status_code == status, answer.text
+        return dict(answer.json())
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("graph")
+    command = [sys.executable, "-m", "local.graph", "--port", "0", "--folder", str(folder), "--time-scale", "3600"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    settings = folder / "settings.json"
+    deadline = time.monotonic() + 30
+    while not settings.exists() or not settings.read_text():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with requests.Session() as session:
+        session.trust_env = False  # or else REQUESTS_CA_BUNDLE wins over verify
+        session.verify = str(folder / "ca.pem")
+        yield Running(folder, process, session, json.loads(settings.read_text())["GRAPH_ENDPOINT"])
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "GRAPH_CLIENT_SECRET" in output
+
+
+class Webhook(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = query.get("validationToken", [""])[0].encode()
+        self.send_response(200 if body else 202)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        pass
+
+
+@pytest.fixture(scope="module")
+def webhook() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/api"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def subscription(running: Running, webhook: str) -> Json:
+    return running.send("subscriptions", notificationUrl=webhook, lifecycleNotificationUrl=webhook)
+
+
+def test_overview(running: Running, subscription: Json) -> None:
+    overview = running.get()
+    assert overview["settings"]["GRAPH_ENDPOINT"] == running.url
+    assert set(overview["identity"]) == {"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}
+    assert [each["id"] for each in overview["subscriptions"]] == [subscription["id"]]
+    assert overview["subscriptions"][0]["clientState"] is None
+
+
+def test_a_day_an_interaction_and_forgeries_end_in_the_ledger(running: Running, subscription: Json) -> None:
+    assert subscription
+    started = running.send("days", date="2026-03-02", interactions=40, users=5, chats=0, seconds=0.5)
+    assert started["changes"] >= 40
+    assert started["posts"] > 0
+    assert len(running.send("interactions")["interactions"]) >= 2
+    assert running.send("forgeries", kind="expired-token")["answers"] == {"expired-token": 202}
+    assert len(running.send("forgeries", kind="all")["answers"]) == 31
+    assert running.get("/idle?seconds=30") == {"idle": True}
+    summary = running.get("/ledger")
+    assert summary["contents"] == summary["acknowledged"] >= 42
+    assert summary == Ledger.read(running.folder).summary()
+
+
+def test_a_refused_subscription_shows_graphs_error(running: Running, subscription: Json, webhook: str) -> None:
+    answer = running.send("subscriptions", status=409, notificationUrl=webhook, lifecycleNotificationUrl=webhook)
+    assert subscription["id"] in answer["error"]["message"]
+
+
+def test_certificates_and_keys_rotate(running: Running) -> None:
+    version = running.send("certificates")["version"]
+    assert running.get()["certificates"][-1] == version
+    for what in ("disable", "enable", "delete", "restore"):
+        running.send(f"certificates/{version}/{what}")
+    assert running.send("signing-keys", retire=False)["kid"]
+
+
+def test_faults_and_outages(running: Running) -> None:
+    assert running.send("faults", "PUT", duplicate=1, forged=0)["duplicate"] == 1
+    assert running.get()["faults"]["forged"] == 0
+    running.send("outages/vault", "PUT", kind="503")
+    assert running.get()["outages"] == {"vault": "503"}
+    assert running.session.get(f"{running.url}/secrets/x", timeout=5).status_code == 503
+    running.send("outages/vault", "DELETE")
+    assert running.session.get(f"{running.url}/secrets/x", timeout=5).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "values"),
+    [
+        ("days", "POST", {"date": "tomorrow"}),
+        ("days", "POST", {"hours": 3}),
+        ("forgeries", "POST", {}),
+        ("forgeries", "POST", {"kind": "mistake"}),
+        ("faults", "PUT", {"duplicate": 2}),
+        ("faults", "PUT", {"weather": 1}),
+        ("outages/moon", "PUT", {"kind": "503"}),
+        ("outages/vault", "PUT", {"kind": "fire"}),
+        ("certificates/none/disable", "POST", {}),
+        ("certificates/none/eat", "POST", {}),
+    ],
+)
+def test_nonsense_is_refused(running: Running, path: str, method: str, values: Json) -> None:
+    assert running.send(path, method, 400, **values)["error"]
+
+
+def test_a_web_page_cannot_drive_it(running: Running) -> None:
+    answer = running.session.post(f"{running.url}/_simulator/signing-keys", data="{}", timeout=5)
+    assert answer.status_code == 415
+
+
+def test_a_taken_port_is_told(running: Running, tmp_path: Path) -> None:
+    port = str(urlsplit(running.url).port)
+    command = [sys.executable, "-m", "local.graph", "--port", port, "--folder", str(tmp_path)]
+    result = subprocess.run(  # noqa: S603 - our own
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.returncode == 1
+    assert "cannot start" in result.stderr
