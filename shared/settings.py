@@ -4,7 +4,6 @@ docs/settings.md and local.settings.sample.json list the same ones; tests/unit/t
 """
 
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -12,6 +11,9 @@ from urllib.parse import urlsplit
 from shared.core.errors import SettingsError
 
 MAX_CLIENT_STATE = 128
+# https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
+_CONNECTION_STRING = re.compile(r"(^|;)(AccountName|BlobEndpoint|QueueEndpoint|UseDevelopmentStorage)=", re.IGNORECASE)
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
 MICROSOFT_AUTHORITIES = frozenset(
     {
@@ -90,6 +92,8 @@ class _Reader:
         """A storage connection under ``name`` or ``name__…``."""
         text = self.environment.get(name, "").strip()
         if text:
+            if not _CONNECTION_STRING.search(text):
+                self.problems.append(f"{name} must be a connection string of a storage account")
             return StorageConnection(connection_string=text)
         uris = {service: self._service_uri(name, service) for service in services}
         credential = self.environment.get(f"{name}__credential", "").strip().lower()
@@ -153,16 +157,15 @@ def _anything(_: str) -> str | None:
 
 
 def _https(text: str) -> str | None:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "an https URL"
     return None if parts.scheme == "https" and parts.hostname else "an https URL"
 
 
 def _guid(text: str) -> str | None:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return "a GUID"
-    return None
+    return None if _GUID.fullmatch(text) else "a GUID"
 
 
 def _certificate_name(text: str) -> str | None:

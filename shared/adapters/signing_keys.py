@@ -78,14 +78,17 @@ class _Configuration:
         with self._fetching:
             # Whoever waited for the lock may find what another thread has just fetched.
             known = self.known(issuer, kid)
-            another_issuer = self._issuer not in (None, issuer)
-            if known is not None or another_issuer or self._freshness.vouches_for(received_at):
-                return known
             now = self._clock()
+            if known is not None or self._is_unknown_for_good(issuer, received_at, now):
+                return known
             if not self._freshness.may_ask_for_unknown(now):
                 raise SigningKeysUnavailable(f"a signing key is not known, and {self._url} was asked a moment ago")
             self._fetch(now, for_unknown=self._freshness.loaded_at is not None)
             return self.known(issuer, kid)
+
+    def _is_unknown_for_good(self, issuer: str, received_at: datetime, now: datetime) -> bool:
+        signs_for_another = self._issuer not in (None, issuer)
+        return self._freshness.usable(now) and (signs_for_another or self._freshness.vouches_for(received_at))
 
     def _refresh_in_background(self) -> None:
         if self._fetching.acquire(blocking=False):

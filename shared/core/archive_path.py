@@ -41,8 +41,9 @@ def encode_part(text: object, *, keep_dots: bool = True) -> str:
     if text is None:
         return MISSING
     if not isinstance(text, str):
-        # A number where Graph documents text: readable, and never equal to the text of the same digits.
-        return encode_part(f"{type(text).__name__}:{text}")
+        # A number where Graph documents text: readable, and never equal to the text of the same digits, because no
+        # type's name begins with two hex digits.
+        return f"={type(text).__name__}-{encode_part(str(text))}"
     outside = _OUTSIDE if keep_dots else _OUTSIDE_OR_DOT
     encoded = outside.sub(_hex, text.encode("utf-8", "surrogatepass")).decode("ascii")
     if len(encoded) <= MAX_PART:

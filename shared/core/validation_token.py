@@ -73,9 +73,9 @@ def read_claims(token: object, rules: TokenRules) -> UnverifiedToken:
 
 def check_times(token: UnverifiedToken, received_at: datetime) -> None:
     """Pass a token that was in force when its post was received, give or take five minutes. Raises NotGenuine."""
-    if received_at < token.not_before - SKEW:
+    if received_at + SKEW < token.not_before:
         raise NotGenuine("a validation token was not valid yet when the post was received")
-    if received_at >= token.expires + SKEW:
+    if received_at - SKEW >= token.expires:
         raise NotGenuine("a validation token had expired when the post was received")
 
 
