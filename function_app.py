@@ -30,10 +30,23 @@ def store_notifications(doorbell: func.QueueMessage) -> None:
     wiring.storing().store(doorbell.get_body().decode())
 
 
+@app.queue_trigger("doorbell", "lifecycle", "AzureWebJobsStorage")
+def handle_lifecycle_notifications(doorbell: func.QueueMessage) -> None:
+    """Graph hints at something: look at the subscription, and act on what Graph says."""
+    wiring.heeding().handle(doorbell.get_body().decode())
+
+
+@app.timer_trigger("timer", "%RENEW_SCHEDULE%")
+def renew_subscriptions(timer: func.TimerRequest) -> None:
+    """Make Graph's subscriptions agree with the desired ones."""
+    wiring.reconciling().reconcile()
+
+
 @app.timer_trigger("timer", "%SWEEP_SCHEDULE%")
 def sweep_inbox(timer: func.TimerRequest) -> None:
     """Ring again for posts that are still in the inbox."""
-    wiring.sweeping().sweep()
+    for sweeping in wiring.sweeping():
+        sweeping.sweep()
 
 
 @app.route("dead-letters/replay", methods=["POST"])

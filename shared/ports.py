@@ -3,12 +3,14 @@
 What can't be reached raises an ``Unavailable``: no port returns "nothing" for "I don't know".
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from shared.core.errors import CaptureError
 from shared.core.instants import parse_instant
+from shared.core.subscription import ActualSubscription
 
 if TYPE_CHECKING:
     # Types alone: the webhooks share this module and start without cryptography.
@@ -108,8 +110,41 @@ class KeyRing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CertificateVersion:
-    """A version of the encryption certificate, for people to look at."""
+    """A version of the encryption certificate; ``der`` is its public part, which Graph encrypts with."""
 
     version: str
     thumbprint: str
     expires_at: datetime
+    der: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphCall:
+    """One change of a subscription. ``path`` is relative to the API version; ``what`` tells people what it is."""
+
+    method: str
+    path: str
+    what: str
+    body: Mapping[str, object] | None = None
+
+
+class Graph(Protocol):
+    """Microsoft Graph's subscriptions, called as the app itself. Every method may raise GraphUnavailable."""
+
+    def subscriptions(self) -> list[ActualSubscription]:
+        """All subscriptions of our app registration. Raises GraphRefused where Graph forbids the list."""
+
+    def subscription(self, subscription_id: str) -> ActualSubscription | None:
+        """One of them, None where it is gone."""
+
+    def send(self, calls: Sequence[GraphCall]) -> list[ActualSubscription | CaptureError | None]:
+        """Do several things, together where there are many; for each the subscription, nothing, or what went wrong.
+
+        An error of one says nothing of the others. GraphUnavailable for one may mean that it was done all the same.
+        """
+
+    def roles(self) -> frozenset[str]:
+        """The application permissions in our token; they may lag a day behind what was granted."""
+
+    def licensed_users(self) -> Iterator[str]:
+        """Ids of the users with a Copilot plan, fetched page by page."""

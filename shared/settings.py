@@ -3,26 +3,21 @@
 docs/settings.md and local.settings.sample.json list the same ones; tests/unit/test_settings.py holds them together.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from shared.core.clouds import CLOUDS, GLOBAL
 from shared.core.errors import SettingsError
+from shared.core.subscription_rules import DesiredSubscription, parse_desired
 
 MAX_CLIENT_STATE = 128
 # https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
 _CONNECTION_STRING = re.compile(r"(^|;)(AccountName|BlobEndpoint|QueueEndpoint|UseDevelopmentStorage)=", re.IGNORECASE)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-# https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
-MICROSOFT_AUTHORITIES = frozenset(
-    {
-        "login.microsoftonline.com",
-        "login.microsoftonline.us",
-        "login.chinacloudapi.cn",
-        "login.partner.microsoftonline.cn",
-    }
-)
+GLOBAL_LOGIN = "login.microsoftonline.com"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -55,13 +50,17 @@ class Settings:
     client_states: tuple[str, ...] = field(repr=False)
     max_body_bytes: int
     allow_unsigned_content: bool
+    graph_endpoint: str
+    graph_api_version: str
+    public_base_url: str
+    subscriptions: tuple[DesiredSubscription, ...] | None
     ca_bundle: str | None
     on_azure: bool
 
     @property
     def instance_discovery(self) -> bool:
         """Whether azure-identity asks Microsoft about the authority: not for one that is none of its clouds."""
-        return self.on_azure or urlsplit(self.authority_host).hostname in MICROSOFT_AUTHORITIES
+        return self.on_azure or urlsplit(self.authority_host).hostname in CLOUDS
 
     @property
     def verify_challenge_resource(self) -> bool:
@@ -108,6 +107,38 @@ class _Reader:
             client_id=self.environment.get(f"{name}__clientId", "").strip() or None,
         )
 
+    def graph_endpoint(self, authority_host: str) -> str:
+        """GRAPH_ENDPOINT; by default that of the cloud, and never another cloud's."""
+        cloud = CLOUDS.get(urlsplit(authority_host).hostname or "")
+        default = (cloud or GLOBAL).graph_endpoints[0]
+        endpoint = self.read("GRAPH_ENDPOINT", _https, default).rstrip("/")
+        if cloud is not None and endpoint and endpoint not in cloud.graph_endpoints:
+            self.problems.append(
+                f"GRAPH_ENDPOINT must be of AUTHORITY_HOST's cloud: {' or '.join(cloud.graph_endpoints)}"
+            )
+        return endpoint
+
+    def public_base_url(self, *, needed: bool, on_azure: bool) -> str:
+        """PUBLIC_BASE_URL; by default the host name that Azure gives the app. Empty where nothing needs it."""
+        host = self.environment.get("WEBSITE_HOSTNAME", "").strip()
+        default = f"https://{host}" if host else (None if needed else "")
+        check = _https if on_azure else _https_or_loopback
+        return self.read("PUBLIC_BASE_URL", lambda url: check(url) if url else None, default).rstrip("/")
+
+    def subscriptions(self) -> tuple[DesiredSubscription, ...] | None:
+        """SUBSCRIPTIONS, None where it is not set: then subscriptions are left alone, wanted or not."""
+        text = self.environment.get("SUBSCRIPTIONS", "").strip()
+        if not text:
+            return None
+        try:
+            entries = json.loads(text)
+        except (ValueError, RecursionError):
+            self.problems.append("SUBSCRIPTIONS must be a JSON list")
+            return None
+        desired, problems = parse_desired(entries)
+        self.problems += problems
+        return tuple(desired)
+
     def _service_uri(self, name: str, service: str) -> str | None:
         uri = self.environment.get(f"{name}__{service}ServiceUri", "").strip()
         account = self.environment.get(f"{name}__accountName", "").strip()
@@ -121,6 +152,9 @@ class _Reader:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings. Raises SettingsError, which names every one that is missing or malformed."""
     reader = _Reader(environment)
+    on_azure = "WEBSITE_INSTANCE_ID" in environment
+    authority_host = reader.read("AUTHORITY_HOST", _https, f"https://{GLOBAL_LOGIN}").rstrip("/")
+    subscriptions = reader.subscriptions()
     settings = Settings(
         queue_storage=reader.storage("AzureWebJobsStorage", ("queue",)),
         archive_storage=reader.storage("ARCHIVE_STORAGE", ("blob",)),
@@ -129,12 +163,16 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         tenant_id=reader.read("GRAPH_TENANT_ID", _guid).lower(),
         client_id=reader.read("GRAPH_CLIENT_ID", _guid).lower(),
         client_secret=reader.read("GRAPH_CLIENT_SECRET", _anything, default="") or None,
-        authority_host=reader.read("AUTHORITY_HOST", _https, "https://login.microsoftonline.com").rstrip("/"),
+        authority_host=authority_host,
         client_states=_client_states(reader.read("CLIENT_STATE", _client_state)),
         max_body_bytes=int(reader.read("MAX_BODY_BYTES", _positive, str(4 << 20)) or 0),
         allow_unsigned_content=reader.read("ALLOW_UNSIGNED_CONTENT", _boolean, "false").lower() == "true",
         ca_bundle=reader.read("REQUESTS_CA_BUNDLE", _anything, default="") or None,
-        on_azure="WEBSITE_INSTANCE_ID" in environment,
+        graph_endpoint=reader.graph_endpoint(authority_host),
+        graph_api_version=reader.read("GRAPH_API_VERSION", _graph_api_version, "v1.0"),
+        public_base_url=reader.public_base_url(needed=bool(subscriptions), on_azure=on_azure),
+        subscriptions=subscriptions,
+        on_azure=on_azure,
     )
     if reader.problems:
         raise SettingsError(reader.problems)
@@ -162,6 +200,15 @@ def _https(text: str) -> str | None:
     except ValueError:
         return "an https URL"
     return None if parts.scheme == "https" and parts.hostname else "an https URL"
+
+
+def _https_or_loopback(text: str) -> str | None:
+    parts = urlsplit(text)
+    return None if parts.scheme == "http" and parts.hostname in LOOPBACK else _https(text)
+
+
+def _graph_api_version(text: str) -> str | None:
+    return None if text in ("v1.0", "beta") else "v1.0 or beta"
 
 
 def _guid(text: str) -> str | None:

@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from shared.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
     from shared.adapters.blob_container import BlobContainer
+    from shared.adapters.graph_client import GraphClient
     from shared.adapters.key_vault import KeyVaultKeyRing
     from shared.flows.archive import Archiving
     from shared.flows.dead_letters import Replaying
+    from shared.flows.lifecycle import Heeding
     from shared.flows.receive import Receiving
     from shared.flows.report import Reporting
     from shared.flows.store import Storing
+    from shared.flows.subscriptions import Reconciling
     from shared.flows.sweep import Sweeping
 
 T = TypeVar("T")
@@ -73,23 +78,64 @@ def storing() -> "Storing":
     return _once("storing", build)
 
 
-def sweeping() -> "Sweeping":
-    """The sweeper of the inbox."""
+def reconciling() -> "Reconciling":
+    """The care for subscriptions."""
 
-    def build() -> "Sweeping":
+    def build() -> "Reconciling":
+        from shared.flows.subscriptions import Reconciling
+
+        own = settings()
+        return Reconciling(
+            graph=_graph(),
+            key_ring=_key_ring(),
+            state=_container("state"),
+            desired=own.subscriptions,
+            notification_url=f"{own.public_base_url}/api/notifications",
+            lifecycle_url=f"{own.public_base_url}/api/lifecycle",
+            client_state=own.client_states[0],
+            clock=utc_now,
+        )
+
+    return _once("reconciling", build)
+
+
+def heeding() -> "Heeding":
+    """The worker behind the queue ``lifecycle``."""
+
+    def build() -> "Heeding":
+        from shared.flows.lifecycle import Heeding
+
+        return Heeding(
+            inbox=_container("inbox"),
+            dead_letters=_container("dead-letters"),
+            reconciling=reconciling(),
+            client_states=settings().client_states,
+        )
+
+    return _once("heeding", build)
+
+
+def sweeping() -> "tuple[Sweeping, ...]":
+    """The sweepers of the inbox, one for each queue."""
+
+    def build() -> "tuple[Sweeping, ...]":
         from shared.adapters.identity import managed_identity
         from shared.adapters.storage_queue import open_queue
-        from shared.core.inbox_name import NOTIFICATIONS
+        from shared.core.inbox_name import QUEUES
         from shared.flows.sweep import Sweeping
 
         storage = settings().queue_storage
-        doorbell = open_queue(
-            NOTIFICATIONS,
-            connection_string=storage.connection_string,
-            service_uri=storage.queue_service_uri,
-            credential=None if storage.connection_string else managed_identity(storage.client_id),
-        )
-        return Sweeping(inbox=_container("inbox"), doorbell=doorbell, queue=NOTIFICATIONS)
+        credential = None if storage.connection_string else managed_identity(storage.client_id)
+        doorbells = {
+            queue: open_queue(
+                queue,
+                connection_string=storage.connection_string,
+                service_uri=storage.queue_service_uri,
+                credential=credential,
+            )
+            for queue in QUEUES
+        }
+        return tuple(Sweeping(_container("inbox"), doorbell, queue) for queue, doorbell in doorbells.items())
 
     return _once("sweeping", build)
 
@@ -117,6 +163,7 @@ def reporting() -> "Reporting":
             state=_container("state"),
             key_ring=_key_ring(),
             clock=utc_now,
+            desired=settings().subscriptions,
         )
 
     return _once("reporting", build)
@@ -155,23 +202,59 @@ def _archiving() -> "Archiving":
     return _once("archiving", build)
 
 
-def _key_ring() -> "KeyVaultKeyRing":
-    def build() -> "KeyVaultKeyRing":
-        from shared.adapters.identity import app_credential, managed_identity
-        from shared.adapters.key_vault import open_key_ring
+def _graph() -> "GraphClient":
+    def build() -> "GraphClient":
+        from urllib.parse import urlsplit
+
+        from shared.adapters.graph_client import GraphClient
+        from shared.adapters.identity import federated_credential
+        from shared.core.clouds import CLOUDS, GLOBAL
 
         own = settings()
-        credential = app_credential(
+        cloud = CLOUDS.get(urlsplit(own.authority_host).hostname or "", GLOBAL)
+        credential = _secret_credential() or federated_credential(
+            tenant_id=own.tenant_id,
+            client_id=own.client_id,
+            managed_identity_client_id=own.archive_storage.client_id,
+            exchange_audience=cloud.exchange_audience,
+            authority_host=own.authority_host,
+            instance_discovery=own.instance_discovery,
+        )
+        return GraphClient(own.graph_endpoint, own.graph_api_version, credential, utc_now)
+
+    return _once("graph", build)
+
+
+def _secret_credential() -> "TokenCredential | None":
+    """The app registration by its secret, None where there is no secret: then there is a managed identity."""
+
+    def build() -> "TokenCredential | None":
+        from shared.adapters.identity import secret_credential
+
+        own = settings()
+        if own.client_secret is None:
+            return None
+        return secret_credential(
             tenant_id=own.tenant_id,
             client_id=own.client_id,
             client_secret=own.client_secret,
             authority_host=own.authority_host,
             instance_discovery=own.instance_discovery,
         )
+
+    return _once("secret credential", build)
+
+
+def _key_ring() -> "KeyVaultKeyRing":
+    def build() -> "KeyVaultKeyRing":
+        from shared.adapters.identity import managed_identity
+        from shared.adapters.key_vault import open_key_ring
+
+        own = settings()
         return open_key_ring(
             own.key_vault_url,
             own.encryption_certificate,
-            credential=credential or managed_identity(own.archive_storage.client_id),
+            credential=_secret_credential() or managed_identity(own.archive_storage.client_id),
             verify_challenge_resource=own.verify_challenge_resource,
             clock=utc_now,
         )

@@ -16,7 +16,7 @@ from azure.keyvault.secrets import KeyVaultSecret, SecretClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
 
 from shared.core.decryption import DecryptionKey
 from shared.core.errors import CannotArchive, CertificateDisabled, KeyVaultUnavailable, UnknownCertificate
@@ -85,6 +85,7 @@ class KeyVaultKeyRing:
                     version=secret.properties.version or "",
                     thumbprint=_thumbprint(certificate),
                     expires_at=certificate.not_valid_after_utc,
+                    der=certificate.public_bytes(Encoding.DER),
                 )
                 self._current = (version, self._clock() + REMEMBER_CURRENT)
             return self._current[0]

@@ -12,7 +12,13 @@
     ├── Unavailable            503    nobody need act yet; raised out of the function, the platform retries
     │   ├── StorageUnavailable
     │   ├── KeyVaultUnavailable
-    │   └── SigningKeysUnavailable
+    │   ├── SigningKeysUnavailable
+    │   ├── GraphUnavailable          ``retry_after`` says how long to leave Graph alone
+    │   └── Busy                      another instance is at it
+    ├── GraphFault                    Graph said no; the operator reads why in status, retried slowly
+    │   ├── GraphNotFound      404
+    │   ├── GraphConflict      409    ``existing_id`` is the subscription in the way
+    │   └── GraphRefused       400, 403 …
     └── CannotArchive                 for good: the item becomes a dead letter under ``reason``, an operator is told
         ├── MalformedNotification     malformed-notification
         ├── ClientStateMismatch       client-state-mismatch
@@ -23,12 +29,14 @@
         ├── UnsignedContent           unsigned-content
         ├── DecryptionFailed          decryption-failed
         ├── MalformedContent          malformed-content
-        └── IdentityMismatch          identity-mismatch
+        ├── IdentityMismatch          identity-mismatch
+        └── UnknownLifecycleEvent     unknown-lifecycle-event
 
 What is not in the tree is a bug or an outage that nobody foresaw: it leaves the function, so that the platform retries
 and the post stays in the inbox. No message holds content, names of people, clientState, tokens or keys.
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -88,6 +96,43 @@ class KeyVaultUnavailable(Unavailable):
 
 class SigningKeysUnavailable(Unavailable):
     """The keys that sign validation tokens can't be had now, or it is not yet certain that a key is unknown."""
+
+
+class GraphUnavailable(Unavailable):
+    """Microsoft Graph did not answer, is throttling us, or does not take our token for now."""
+
+    def __init__(self, message: str, retry_after: timedelta = timedelta(seconds=30)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Busy(Unavailable):
+    """Another instance does this now, or has done it since we looked. Whoever is second stops."""
+
+
+class GraphFault(CaptureError):
+    """Graph refused a request, and would refuse the same again."""
+
+
+class GraphNotFound(GraphFault):
+    """What was asked about is not there any more."""
+
+
+class GraphConflict(GraphFault):
+    """There is a subscription for this resource already."""
+
+    def __init__(self, message: str, existing_id: str | None) -> None:
+        super().__init__(message)
+        self.existing_id = existing_id
+
+
+class GraphRefused(GraphFault):
+    """Graph will not do this as things stand. ``status`` and ``code`` are Graph's own."""
+
+    def __init__(self, message: str, *, code: str, status: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
 
 
 class CannotArchive(CaptureError):
@@ -154,3 +199,9 @@ class IdentityMismatch(CannotArchive):
     """The decrypted resource is not the one that the notification names."""
 
     reason = "identity-mismatch"
+
+
+class UnknownLifecycleEvent(CannotArchive):
+    """A lifecycle notification of an event that this app does not know."""
+
+    reason = "unknown-lifecycle-event"

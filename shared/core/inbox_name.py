@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 NOTIFICATIONS = "notifications"
 LIFECYCLE = "lifecycle"
+QUEUES = (NOTIFICATIONS, LIFECYCLE)
 
 _NAME = re.compile(
-    rf"(?:{NOTIFICATIONS}|{LIFECYCLE})/\d{{4}}/\d{{2}}/\d{{2}}/\d{{2}}"
+    rf"(?:{'|'.join(QUEUES)})/\d{{4}}/\d{{2}}/\d{{2}}/\d{{2}}"
     r"/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.json",
     re.ASCII,
 )

@@ -9,7 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shared.core.errors import MalformedNotification
+from shared.core.errors import MalformedNotification, UnknownLifecycleEvent
+
+# https://learn.microsoft.com/graph/change-notifications-lifecycle-events
+REAUTHORIZE = "reauthorizationrequired"
+REMOVED = "subscriptionremoved"
+MISSED = "missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,14 @@ class ChangeNotification:
     resource_data: Mapping[str, object]
     tenant_id: str | None
     encrypted_content: EncryptedContent | None
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleNotification:
+    """An entry with ``lifecycleEvent``, which is here one of the three constants above. It carries no tokens."""
+
+    subscription_id: str
+    event: str
 
 
 def parse_post(body: bytes) -> Post:
@@ -88,6 +101,17 @@ def parse_item(item: object) -> ChangeNotification:
         tenant_id=_optional_text(fields, "tenantId"),
         encrypted_content=_encrypted_content(fields.get("encryptedcontent")),
     )
+
+
+def parse_lifecycle_item(item: object) -> LifecycleNotification:
+    """The typed lifecycle notification. Raises MalformedNotification, or UnknownLifecycleEvent."""
+    if not isinstance(item, dict):
+        raise MalformedNotification("the item is not an object")
+    fields = _fold(item)
+    event = _text(fields, "lifecycleEvent").lower()
+    if event not in (REAUTHORIZE, REMOVED, MISSED):
+        raise UnknownLifecycleEvent("the lifecycleEvent is none that this app knows")
+    return LifecycleNotification(_text(fields, "subscriptionId").lower(), event)
 
 
 def _encrypted_content(content: object) -> EncryptedContent | None:

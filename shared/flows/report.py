@@ -1,17 +1,22 @@
 """What an operator asks first: is something waiting, is something dead, and until when is the certificate good?"""
 
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 from shared.core.errors import CannotArchive, KeyVaultUnavailable
 from shared.core.inbox_name import LIFECYCLE, NOTIFICATIONS
 from shared.core.instants import format_instant
+from shared.core.subscription_rules import DesiredSubscription
+from shared.core.subscription_watch import GAPS, WATCH, Watch, from_json
 from shared.ports import Clock, Container, KeyRing
 
 SCHEMA_VERSION = 1
 # Counting stops here, so that asking stays cheap when much is wrong. The age is told however many there are.
 MAX_COUNTED = 10_000
 MAX_AGED = 1_000
+# Of ten thousand subscriptions those that the operator named come first.
+MAX_LISTED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Reporting:
     state: Container
     key_ring: KeyRing
     clock: Clock
+    desired: tuple[DesiredSubscription, ...] | None = None
 
     def status(self) -> dict[str, object]:
         """The status. Raises StorageUnavailable; a Key Vault that is away is part of the answer."""
@@ -33,6 +39,7 @@ class Reporting:
             "inbox": {queue: self._waiting(queue) for queue in (NOTIFICATIONS, LIFECYCLE)},
             "deadLetters": {"total": sum(by_reason.values()), "byReason": by_reason},
             "conflicts": _count(self.state, "conflicts/"),
+            "subscriptions": self._subscriptions(),
             "certificate": self._certificate(),
         }
 
@@ -49,6 +56,22 @@ class Reporting:
             "oldestAgeSeconds": max(0, round((self.clock() - oldest).total_seconds())),
         }
 
+    def _subscriptions(self) -> dict[str, object]:
+        """What the last run of ``renew_subscriptions`` knew; Graph is not asked."""
+        watch, now = self._watch(), self.clock()
+        keys = dict.fromkeys([*(each.key for each in self.desired or ()), *watch.tracked, *watch.problems])
+        return {
+            "managed": self.desired is not None,
+            "reconciledAt": _instant(watch.reconciled_at),
+            "live": sum(each.expires_at > now for each in watch.tracked.values()),
+            "gapsToExport": _count(self.state, GAPS),
+            "resources": [_subscription(key, watch, now) for key in islice(keys, MAX_LISTED)],
+        }
+
+    def _watch(self) -> Watch:
+        blob = self.state.read(WATCH)
+        return Watch() if blob is None else from_json(blob.content)
+
     def _certificate(self) -> dict[str, object]:
         try:
             certificate = self.key_ring.current()
@@ -61,6 +84,26 @@ class Reporting:
             "expiresAt": format_instant(certificate.expires_at),
             "secondsToExpiry": round((certificate.expires_at - self.clock()).total_seconds()),
         }
+
+
+def _subscription(key: str, watch: Watch, now: datetime) -> dict[str, object]:
+    tracked, problem = watch.tracked.get(key), watch.problems.get(key)
+    live = tracked is not None and tracked.expires_at > now
+    return {
+        "resource": tracked.resource if tracked else key,
+        "id": tracked.id if tracked else None,
+        "live": live,
+        "expirationDateTime": _instant(tracked.expires_at) if tracked else None,
+        "secondsToExpiry": round((tracked.expires_at - now).total_seconds()) if tracked else None,
+        "encryptionCertificateId": tracked.certificate_id if tracked else None,
+        "problem": problem.sentence if problem else None,
+        "problemSince": _instant(problem.since) if problem else None,
+        "retryAt": _instant(problem.retry_at) if problem else None,
+    }
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else format_instant(instant)
 
 
 def _count(container: Container, prefix: str) -> int:

@@ -8,12 +8,11 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 
-from shared.core.dead_letter import DeadLetter
 from shared.core.errors import CannotArchive, MalformedNotification, StorageUnavailable
 from shared.core.inbox_name import is_inbox_name
 from shared.core.notification import Post, parse_post
 from shared.flows.archive import Archiving, Provenance
-from shared.flows.dead_letters import park
+from shared.flows.dead_letters import letter, park
 from shared.ports import Blob, Container
 
 logger = logging.getLogger(__name__)
@@ -74,14 +73,4 @@ class Storing:
             return error.reason
 
     def _park(self, name: str, position: int, post: Post, blob: Blob, error: CannotArchive) -> None:
-        letter = DeadLetter(
-            reason=error.reason,
-            detail=str(error),
-            item=post.items[position],
-            validation_tokens=post.validation_tokens,
-            received_at=blob.received_at,
-            attempts=1,
-            post=name,
-            position=position,
-        )
-        park(self.dead_letters, letter)
+        park(self.dead_letters, letter(name, position, post, blob.received_at, error))

@@ -9,7 +9,7 @@ import pytest
 
 from local.graph.threaded import ThreadedSimulator, run_in_thread
 from local.graph.vault import PEM, PKCS12, ContentType
-from shared.adapters.identity import app_credential, managed_identity
+from shared.adapters.identity import managed_identity, secret_credential
 from shared.adapters.key_vault import COOL_DOWN, REMEMBER_CURRENT, REMEMBER_REFUSAL, KeyVaultKeyRing, open_key_ring
 from shared.core.errors import CertificateDisabled, KeyVaultUnavailable, UnknownCertificate
 
@@ -44,14 +44,13 @@ def ring(cloud: ThreadedSimulator, clock: Clock, monkeypatch: pytest.MonkeyPatch
 
 def open_ring(cloud: ThreadedSimulator, clock: Clock) -> KeyVaultKeyRing:
     graph = cloud.graph
-    credential = app_credential(
+    credential = secret_credential(
         tenant_id=graph.tenant_id,
         client_id=graph.client_id,
         client_secret=graph.client_secret,
         authority_host=graph.authority_host,
         instance_discovery=False,
     )
-    assert credential is not None
     return open_key_ring(
         graph.vault_url, CERTIFICATE, credential=credential, verify_challenge_resource=False, clock=clock
     )
