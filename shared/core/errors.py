@@ -99,9 +99,12 @@ class SigningKeysUnavailable(Unavailable):
 
 
 class GraphUnavailable(Unavailable):
-    """Microsoft Graph did not answer, is throttling us, or does not take our token for now."""
+    """Microsoft Graph did not answer, is throttling us, or does not take our token for now.
 
-    def __init__(self, message: str, retry_after: timedelta = timedelta(seconds=30)) -> None:
+    ``retry_after`` is how long Graph asked to be left alone; nothing, where it did not say.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta = timedelta(0)) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -35,7 +35,7 @@ class Tracked:
 
     ``challenged_at``: Graph asked for a new authorisation and has not got it. ``refused_since``: Graph has been
     refusing us, so that deliveries may be paused. ``hinted_at`` and ``missed_at``: when a lifecycle notification last
-    made us look, and last told of missed ones.
+    made us look, and last told of missed ones. ``renewed_at``: when Graph last authorised it anew.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Tracked:
     refused_since: datetime | None = None
     hinted_at: datetime | None = None
     missed_at: datetime | None = None
+    renewed_at: datetime | None = None
 
     @property
     def doubted(self) -> bool:
@@ -114,11 +115,12 @@ class Watch:
         if found is None:
             return Heard(self)
         key, tracked = found
-        look = tracked.hinted_at is None or now - tracked.hinted_at >= ONE_LOOK
+        look = not _lately(tracked.hinted_at, now)
         gap = None
-        if hint.event == REAUTHORIZE:
+        # Graph says the same thing more than once; what was renewed a moment ago has its answer.
+        if hint.event == REAUTHORIZE and not _lately(tracked.renewed_at, now):
             tracked = replace(tracked, challenged_at=tracked.challenged_at or now)
-        if hint.event == MISSED and (tracked.missed_at is None or now - tracked.missed_at >= ONE_LOOK):
+        if hint.event == MISSED and not _lately(tracked.missed_at, now):
             tracked = replace(tracked, missed_at=now)
             gap = Gap(tracked.resource, now - MISSED_REACH, now, "Graph missed notifications")
         if look:
@@ -141,8 +143,15 @@ class Watch:
         gap = None if before is None else _gap(before, live, now, renewed=renewed)
         if before is not None and before.id == live.id and not renewed:
             # Seen, and not authorised anew: doubts stay until it is.
-            live = replace(live, challenged_at=before.challenged_at, refused_since=before.refused_since)
+            live = replace(
+                live,
+                challenged_at=before.challenged_at,
+                refused_since=before.refused_since,
+                renewed_at=before.renewed_at,
+            )
         if before is not None:
+            if renewed and before.id == live.id:
+                live = replace(live, renewed_at=now)
             live = replace(live, hinted_at=before.hinted_at, missed_at=before.missed_at)
         return replace(self, tracked={**self.tracked, key: live}), gap
 
@@ -166,6 +175,10 @@ class Heard:
     watch: Watch
     gap: Gap | None = None
     look: bool = False
+
+
+def _lately(then: datetime | None, now: datetime) -> bool:
+    return then is not None and now - then < ONE_LOOK
 
 
 def _gap(before: Tracked, live: Tracked, now: datetime, *, renewed: bool) -> Gap | None:
@@ -199,6 +212,7 @@ def to_json(watch: Watch) -> bytes:
                     "refusedSince": _text(each.refused_since),
                     "hintedAt": _text(each.hinted_at),
                     "missedAt": _text(each.missed_at),
+                    "renewedAt": _text(each.renewed_at),
                 }
                 for key, each in watch.tracked.items()
             },
@@ -242,6 +256,7 @@ def _tracked(fields: Mapping[str, object]) -> Tracked:
         refused_since=parse_instant(fields["refusedSince"]),
         hinted_at=parse_instant(fields["hintedAt"]),
         missed_at=parse_instant(fields["missedAt"]),
+        renewed_at=parse_instant(fields["renewedAt"]),
     )
 
 

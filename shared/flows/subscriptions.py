@@ -75,15 +75,28 @@ class Reconciling:
         """A run because Graph hinted at something; none where the hints say nothing new. Raises as ``reconcile``."""
         if self.desired is None:
             return
+        hints = list(hints)
+        peeked = WatchClaim(self.state, self.clock)
+        peeked.read()
+        if self._hear(peeked.watch, hints)[0] == peeked.watch:
+            # The rest of a storm: whoever has the claim has heard it already, and nobody need wait for him.
+            return
         with self._claimed() as claim:
-            watch, look = claim.watch, False
-            for hint in hints:
-                heard = watch.hinted(hint, self.clock())
-                watch, look = heard.watch, look or heard.look
-                claim.ask_for_export([heard.gap] if heard.gap else [])
+            watch, gaps, look = self._hear(claim.watch, hints)
+            claim.ask_for_export(gaps)
             claim.save(watch)
             if look:
                 _Run(self, claim, self.desired, watch).run()
+
+    def _hear(self, watch: Watch, hints: Iterable[LifecycleNotification]) -> tuple[Watch, list[Gap], bool]:
+        """What the hints come to: what is remembered, the gaps, and whether it is worth a look."""
+        gaps: list[Gap] = []
+        look = False
+        for hint in hints:
+            heard = watch.hinted(hint, self.clock())
+            watch, look = heard.watch, look or heard.look
+            gaps += [heard.gap] if heard.gap else []
+        return watch, gaps, look
 
     @contextmanager
     def _claimed(self) -> Iterator[WatchClaim]:

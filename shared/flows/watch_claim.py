@@ -34,9 +34,15 @@ class WatchClaim:
     _by: str = field(default_factory=lambda: str(uuid.uuid4()))
     _etag: str | None = None
 
+    def read(self) -> None:
+        """Read the watch without claiming it, to look only."""
+        blob = self.state.read(WATCH)
+        self.watch = Watch() if blob is None else from_json(blob.content)
+        self._etag = None if blob is None else blob.etag
+
     def take(self) -> None:
         """Claim the watch. Raises Busy while another instance has it."""
-        self._read()
+        self.read()
         now = self.clock()
         if not self.watch.may_claim(now):
             raise Busy(f"another instance works on the subscriptions until {self.watch.claimed_until}")
@@ -78,13 +84,8 @@ class WatchClaim:
         else:
             written = self.state.replace(WATCH, content, self._etag)
         # Read back whatever it said: an acknowledgement may have been lost, and the next write needs the new ETag.
-        self._read()
+        self.read()
         if not written and self.watch != watch:
             raise Busy("another instance has written the subscriptions' state since we read it")
         if watch.claimed_by is not None and self.watch.claimed_by != self._by:
             raise Busy("another instance has taken the subscriptions over")
-
-    def _read(self) -> None:
-        blob = self.state.read(WATCH)
-        self.watch = Watch() if blob is None else from_json(blob.content)
-        self._etag = None if blob is None else blob.etag

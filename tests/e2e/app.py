@@ -1,7 +1,9 @@
 """A handle on the app as it runs: what a caller, an operator and Graph can do to it, and what is in storage."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import requests
 from azure.storage.blob import BlobServiceClient
 
 from local.azurite import Azurite
+from local.free_ports import free_ports
 from local.functions_host.process import HostProcess
 from local.graph.content.change import Change
+from local.graph.faults import Faults
 from local.graph.ledger import Ledger, Post
-from local.graph.threaded import ThreadedSimulator
+from local.graph.threaded import ThreadedSimulator, run_in_thread
 from local.play.verdict import Verdict, judge
 
 FUNCTION_KEY = "an-operators-key"
@@ -67,6 +71,50 @@ class App:
         """Wait until nothing is in the inbox."""
         self.until(lambda: not self.names("inbox"), "the inbox is empty")
 
+    def renew(self) -> None:
+        """Run ``renew_subscriptions`` now, and wait for its end."""
+        ended = "renew_subscriptions ok", "renew_subscriptions failed"
+        before = sum(self.host.log_text.count(text) for text in ended)
+        assert self.host.run_function("renew_subscriptions") == 202
+        self.until(lambda: sum(self.host.log_text.count(text) for text in ended) > before, "the run has ended")
+
+    def subscriptions(self) -> dict[str, dict[str, object]]:
+        """What ``status`` tells of each wanted resource."""
+        status = self.call("GET", "status").json()
+        return {each["resource"]: each for each in status["subscriptions"]["resources"]}
+
+    def gaps(self) -> list[dict[str, str]]:
+        """The gaps that an export was asked for."""
+        names = [name for name in self.names("state") if name.startswith("gaps/")]
+        with BlobServiceClient.from_connection_string(self.azurite.connection_string) as storage:
+            blobs = [storage.get_blob_client("state", name).download_blob().readall() for name in names]
+        return [json.loads(blob) for blob in blobs]
+
     def verdict(self) -> Verdict:
         """The simulator's ledger against the blobs."""
         return judge(Ledger.read(self.folder / "graph"), self.azurite.connection_string)
+
+
+@contextmanager
+def running_app(folder: Path, *, engine: str, resources: Sequence[str] | None = None) -> Iterator[App]:
+    """The app with everything around it. ``resources`` is what SUBSCRIPTIONS wants; None leaves it unset."""
+    (folder / "graph").mkdir()
+    (port,) = free_ports(1)
+    with (
+        Azurite(location=folder / "azurite") as azurite,
+        run_in_thread(folder=folder / "graph", seed=7, faults=Faults.friendly()) as cloud,
+    ):
+        settings = {
+            **cloud.graph.settings(),
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "AzureWebJobsStorage": azurite.connection_string,
+            "ARCHIVE_STORAGE": azurite.connection_string,
+            "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
+            "RENEW_SCHEDULE": "0 */5 * * * *",
+            "SWEEP_SCHEDULE": "0 */5 * * * *",
+        }
+        if resources is not None:
+            settings["SUBSCRIPTIONS"] = json.dumps([{"resource": resource} for resource in resources])
+        log = folder / "host.log"
+        with HostProcess(settings, function_key=FUNCTION_KEY, port=port, timers=False, engine=engine, log=log) as host:
+            yield App(folder, azurite, cloud, host)
