@@ -16,7 +16,7 @@ from rich.table import Table
 from local.azurite import AzuriteError
 from local.functions_host.process import HostProcessError
 from local.graph.ledger import Ledger
-from local.play.script import drain, play, subscribe
+from local.play.script import drain, play, wait_for_subscriptions
 from local.play.stage import FUNCTION_KEY, Stage, stage
 from local.play.verdict import Verdict, judge
 
@@ -42,12 +42,16 @@ def main() -> int:
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     console.print("Starting Azurite, a simulated Microsoft cloud and the functions host …")
     with stage(arguments.folder, seed=arguments.seed) as on_stage:
-        subscribe(on_stage)
-        console.print("Subscribed to all Copilot interactions and chats of the tenant.")
+        if not wait_for_subscriptions(on_stage):
+            console.print(
+                f"[red]The app has not subscribed within a minute; see {on_stage.host_log}[/]", highlight=False
+            )
+            return 2
+        console.print("The app has subscribed to all Copilot interactions and chats of the tenant.")
         _play(on_stage, arguments, console)
         # The ledger is on disk line by line, so the simulator need not stop before it is read.
         verdict = judge(Ledger.read(on_stage.folder / "graph"), on_stage.azurite.connection_string)
-        console.print(_table(verdict, vault_refusals=on_stage.cloud.graph.cloud.outages.refused["vault"]))
+        console.print(_table(verdict, on_stage))
         _tell_where(on_stage, arguments, console)
         if arguments.stay:
             _stay(on_stage, console)
@@ -70,7 +74,8 @@ def _play(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> N
         drain(on_stage, lambda waiting: progress.update(inbox, completed=waiting))
 
 
-def _table(verdict: Verdict, *, vault_refusals: int) -> Table:
+def _table(verdict: Verdict, on_stage: Stage) -> Table:
+    graph = on_stage.cloud.graph
     table = Table(title="A day of the tenant", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -80,7 +85,11 @@ def _table(verdict: Verdict, *, vault_refusals: int) -> Table:
     table.add_row("deletions recorded", str(verdict.tombstones), "as tombstones")
     table.add_row("duplicates dropped", str(verdict.duplicates_dropped), "deliveries beyond the first")
     table.add_row("forged posts", str(verdict.forged_posts), f"{verdict.forged_refused} refused at the door")
-    table.add_row("calls that Key Vault refused", str(vault_refusals), "while it was away")
+    table.add_row("calls that Key Vault refused", str(graph.cloud.outages.refused["vault"]), "while it was away")
+    asked = graph.requests
+    table.add_row("subscriptions made", str(asked["POST /subscriptions"]), "two, and one for that which Graph removed")
+    table.add_row("subscriptions renewed", str(asked["PATCH"]), "moved to the new certificate")
+    table.add_row("never notified of", str(verdict.withheld), f"in {verdict.gaps} gaps that are to be exported")
     for reason, count in sorted(verdict.dead_letters.items()):
         table.add_row("dead letters", str(count), reason)
     table.add_section()

@@ -9,13 +9,11 @@ from typing import Any
 
 from azure.storage.blob import ContainerClient
 
-from local.play.stage import Stage
+from local.play.stage import WANTED, Stage
 
+SUBSCRIBE_SECONDS = 60.0
 DRAIN_SECONDS = 120.0
 _POLL_SECONDS = 0.2
-
-# A tenant-wide subscription to chats beside the one to Copilot interactions.
-CHATS = "/chats"
 
 
 @dataclass(frozen=True)
@@ -41,19 +39,35 @@ def _crash(stage: Stage) -> None:
     stage.host.start()
 
 
-# The crash follows the outage at once: the new worker holds no key yet and can get none.
+def _remove_subscription(stage: Stage) -> None:
+    graph = stage.cloud.graph
+    (gone, *_) = [each for each in graph.subscriptions.living() if each.resource.normalised.startswith("copilot")]
+    stage.cloud.run(lambda simulator: simulator.remove_subscription(gone.id))
+
+
+def _rotate(stage: Stage) -> None:
+    stage.cloud.call(lambda graph: graph.rotate_certificate())
+
+
+# The crash follows the outage at once: the new worker holds no key yet and can get none. With the vault back it finds
+# the new certificate there, and moves the subscriptions to it.
 EVENTS = (
+    Event(0.15, "Graph removes the subscription to Copilot interactions, and says so", _remove_subscription),
+    Event(0.25, "the certificate has a new version", _rotate),
     Event(0.30, "Key Vault answers 503", _vault_away),
     Event(0.35, "the worker is killed and starts again, without keys", _crash),
     Event(0.65, "Key Vault is back", _vault_back),
 )
 
 
-def subscribe(stage: Stage) -> None:
-    """Subscribe to all Copilot interactions and to all chats of the tenant, handshake included."""
-    urls = f"{stage.host.url}/api/notifications", f"{stage.host.url}/api/lifecycle"
-    stage.cloud.run(lambda graph: graph.subscribe(*urls))
-    stage.cloud.run(lambda graph: graph.subscribe(*urls, resource=CHATS, change_type="created,updated"))
+def wait_for_subscriptions(stage: Stage) -> bool:
+    """Wait until the app has subscribed to what it wants; False where it has not within a minute."""
+    deadline = time.monotonic() + SUBSCRIBE_SECONDS
+    while len(stage.cloud.graph.subscriptions.living()) < len(WANTED):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def play(

@@ -1,5 +1,6 @@
 """The stage: Azurite, the simulated Microsoft cloud, and the functions host with the app, all on free ports."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.azurite import Azurite
+from local.free_ports import free_ports
 from local.functions_host.process import HostProcess
 from local.graph.threaded import ThreadedSimulator, run_in_thread
 
 FUNCTION_KEY = "local-run"
 # Posts that a killed worker held stay hidden for ten minutes; on stage the sweeper comes sooner than on Azure.
 SWEEP_SCHEDULE = "*/5 * * * * *"
+# What Azure does every five minutes, in a day of less than a minute.
+RENEW_SCHEDULE = "*/2 * * * * *"
+WANTED = ("copilot/interactionHistory/getAllEnterpriseInteractions", "chats")
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,16 @@ def stage(folder: Path, *, seed: int) -> Iterator[Stage]:
         Azurite(location=folder / "azurite") as azurite,
         run_in_thread(folder=folder / "graph", seed=seed) as cloud,
     ):
+        (port,) = free_ports(1)
         settings = {
             **cloud.graph.settings(),
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "AzureWebJobsStorage": azurite.connection_string,
             "ARCHIVE_STORAGE": azurite.connection_string,
             "SWEEP_SCHEDULE": SWEEP_SCHEDULE,
+            "RENEW_SCHEDULE": RENEW_SCHEDULE,
+            "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
+            "SUBSCRIPTIONS": json.dumps([{"resource": resource} for resource in WANTED]),
         }
-        with HostProcess(settings, function_key=FUNCTION_KEY, log=folder / "host.log") as host:
+        with HostProcess(settings, function_key=FUNCTION_KEY, port=port, log=folder / "host.log") as host:
             yield Stage(folder, azurite, cloud, host)

@@ -24,6 +24,8 @@ class Verdict:
     duplicates_dropped: int = 0
     forged_posts: int = 0
     forged_refused: int = 0
+    withheld: int = 0
+    gaps: int = 0
     still_in_inbox: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
@@ -62,13 +64,19 @@ def judge(ledger: Ledger, connection_string: str) -> Verdict:
         blobs = list(_archive(storage))
         inbox = _names(storage, "inbox")
         dead = Counter(name.partition("/")[0] for name in _names(storage, "dead-letters"))
-    return verdict(ledger, blobs, still_in_inbox=len(inbox), dead_letters=dead)
+        gaps = sum(name.startswith("gaps/") for name in _names(storage, "state"))
+    found = verdict(ledger, blobs, still_in_inbox=len(inbox), dead_letters=dead)
+    found.gaps = gaps
+    if found.withheld and not gaps:
+        found.lost.append(f"{found.withheld} that fell into a gap which nobody asked to export")
+    return found
 
 
 def verdict(ledger: Ledger, blobs: list[Blob], *, still_in_inbox: int, dead_letters: Counter[str]) -> Verdict:
     """As ``judge``, with the blobs at hand."""
     genuine = ledger.genuine()
     found = Verdict(sent=len(genuine), still_in_inbox=still_in_inbox, dead_letters=dead_letters)
+    found.withheld = sum(each.forged is None for each in ledger.contents) - len(genuine)
     found.duplicates_dropped = ledger.summary()["duplicates"]
     _judge_contents(found, genuine, [blob for blob in blobs if not blob.is_tombstone])
     _judge_deletions(found, genuine, [blob for blob in blobs if blob.is_tombstone])

@@ -1,0 +1,159 @@
+import json
+from contextlib import suppress
+from time import process_time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.errors import MalformedRequest
+from shared.core.strict_json import deeper_than, parse
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+NAMES = st.text(st.characters(exclude_categories=["Lu", "Lt", "Cs"]), max_size=8)
+DOCUMENTS = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4))
+
+
+def folded_apart(document: object) -> bool:
+    """Whether no object in the document has two names that differ in case only."""
+    if isinstance(document, dict):
+        names = {name.lower() for name in document}
+        return len(names) == len(document) and all(folded_apart(member) for member in document.values())
+    return all(folded_apart(member) for member in document) if isinstance(document, list) else True
+
+
+@given(DOCUMENTS.filter(folded_apart), st.booleans())
+def test_good_json_is_read_as_it_is(document: object, escaped: bool) -> None:
+    assert parse(json.dumps(document, ensure_ascii=escaped).encode(), max_nesting=64) == document
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b" ",
+        b"value",
+        b"{",
+        b"]",
+        b"[}",
+        b'{"a": 1,}',
+        b'{"a": 1} {"b": 2}',
+        b"{'a': 1}",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": -Infinity}',
+        b'{"a": 01}',
+        b'"\x01"',
+        b'"unclosed',
+        b'"\xff"',
+        b'"\xed\xa0\x80"',
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
+        "{}".encode("utf-32-le"),
+        b"\x1f\x8b\x08\x00",
+        b'{"a": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_what_is_no_utf8_json_is_refused(document: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        parse(document, max_nesting=32)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'{"a": 1, "a": 1}',
+        b'{"value": [], "Value": [1]}',
+        b'{"a": {"clientState": "x", "CLIENTSTATE": "y"}}',
+        b'[[{"a": 1, "\\u0061": 2}]]',
+        b'[{"": 1, "": 2}]',
+        '{"straße": 1, "STRAßE": 2}'.encode(),
+    ],
+)
+def test_a_property_named_twice_is_refused(document: bytes) -> None:
+    with pytest.raises(MalformedRequest, match="twice"):
+        parse(document, max_nesting=32)
+
+
+def test_the_same_name_in_two_objects_is_fine() -> None:
+    assert parse(b'[{"a": 1}, {"a": {"a": 2}}]', max_nesting=32) == [{"a": 1}, {"a": {"a": 2}}]
+
+
+def test_a_lone_surrogate_that_json_spells_is_read() -> None:
+    assert parse(b'["\\ud800"]', max_nesting=32) == ["\ud800"]
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+def test_nesting_is_bounded_exactly(opening: str) -> None:
+    def nested(times: int) -> bytes:
+        closing = "".join({"[": "]", "{": "}"}[bracket] for bracket in reversed(opening) if bracket in "[{")
+        return (opening * times + "1" + closing * times).encode()
+
+    levels = sum(bracket in "[{" for bracket in opening)
+    times = 32 // levels
+
+    assert parse(nested(times), max_nesting=32)
+    with pytest.raises(MalformedRequest, match="deeper"):
+        parse(nested(times + 1), max_nesting=32)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [b'"[[[[[["', b'{"a": "[[[[{{{{", "b": "]]"}', rb'"\"[[[[[[\\"', rb'["\\", "[[[[[[", "\\\"[[["]'],
+)
+def test_brackets_inside_of_texts_do_not_count(document: bytes) -> None:
+    assert parse(document, max_nesting=2) == json.loads(document)
+
+
+@given(DOCUMENTS)
+def test_depth_is_told_as_by_a_reader(document: object) -> None:
+    def depth(value: object) -> int:
+        members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return 0 if members is None else 1 + max(map(depth, members), default=0)
+
+    text = json.dumps(document).encode()
+
+    assert not deeper_than(text, depth(document))
+    assert depth(document) == 0 or deeper_than(text, depth(document) - 1)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_too_strange_to_be_refused(document: bytes) -> None:
+    # Anything but MalformedRequest fails the test. What is left are the few texts that are JSON.
+    with suppress(MalformedRequest):
+        parse(document, max_nesting=32)
+        json.loads(document.decode())
+
+
+@pytest.mark.parametrize("document", [b"canary", b'{"canary": 1, "canary": 2}', b"[" * 40 + b"canary"])
+def test_a_refusal_carries_nothing_of_the_document(document: bytes) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        parse(document, max_nesting=32)
+
+    assert caught.value.__cause__ is None
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"[" * 4_000_000,
+        b"[]" * 2_000_000,
+        b'"' + b"\\" * 4_000_000,
+        b'"\\"' * 1_300_000,
+        b'"' + b'\\"' * 60_000,
+        b"{" * 2_000_000 + b"}" * 2_000_000,
+    ],
+)
+def test_four_megabytes_of_malice_cost_little(document: bytes) -> None:
+    before = process_time()
+    with pytest.raises(MalformedRequest):
+        parse(document, max_nesting=32)
+
+    assert process_time() - before < 2

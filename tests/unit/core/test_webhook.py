@@ -1,0 +1,193 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.core.errors import BodyTooLarge, CompressedBody, MalformedRequest, NotOurs
+from shared.core.webhook import MAX_ITEMS, Handshake, WebhookRequest, carries, check_post, handshake
+from tests.graph_posts import CLIENT_STATE, PREVIOUS_CLIENT_STATE, payload
+
+STATES = (CLIENT_STATE, PREVIOUS_CLIENT_STATE)
+OURS = {"clientState": CLIENT_STATE}
+
+
+def request(body: bytes, *, token: str | None = None, encoding: str | None = None) -> WebhookRequest:
+    return WebhookRequest(validation_token=token, content_encoding=encoding, body=body)
+
+
+def check(body: bytes, *, encoding: str | None = None, max_body_bytes: int = 1 << 22) -> None:
+    check_post(request(body, encoding=encoding), client_states=STATES, max_body_bytes=max_body_bytes)
+
+
+def posted(*items: object, **more: object) -> bytes:
+    return json.dumps({"value": items, **more}).encode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "Validation: Testing client application reachability for subscription Request-Id: 3a1c",
+        "",
+        "<script>alert(1)</script>",
+        "a+b%20c",
+        "ü" * 2048,
+        "x" * 4096,
+    ],
+)
+def test_a_probe_gets_its_token_back_as_it_is(token: str) -> None:
+    assert handshake(request(b"anything", token=token)) == Handshake(token)
+
+
+def test_without_a_token_there_is_no_handshake() -> None:
+    assert handshake(request(b"")) is None
+
+
+@pytest.mark.parametrize("token", ["x" * 4097, "ü" * 2049, "\ud800" * 1366])
+def test_an_echo_is_capped(token: str) -> None:
+    with pytest.raises(MalformedRequest):
+        handshake(request(b"", token=token))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_current_and_the_previous_secret_pass(state: str) -> None:
+    check(posted({"clientState": state}))
+
+
+@pytest.mark.parametrize(
+    "name", ["changeNotificationCollection.deleted", "lifecycleNotification.reauthorizationRequired"]
+)
+def test_posts_of_both_webhooks_pass(name: str) -> None:
+    check(json.dumps(payload(name)).encode())
+
+
+def test_names_are_read_in_any_case() -> None:
+    check(json.dumps({"VALUE": [payload("changeNotification.variants")], "ValidationTokens": None}).encode())
+
+
+def test_one_of_ours_brings_its_neighbours_in() -> None:
+    check(posted({"clientState": "theirs"}, None, [], OURS))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        [{}],
+        [None, 1, "x", []],
+        [{"clientState": None}],
+        [{"clientState": ""}],
+        [{"clientState": CLIENT_STATE.upper()}],
+        [{"clientState": CLIENT_STATE + " "}],
+        [{"clientState": f"{CLIENT_STATE},{PREVIOUS_CLIENT_STATE}"}],
+        [{"clientState": [CLIENT_STATE]}],
+        [{"clientState": 5}],
+        [{"clientState": "\ud800"}],
+        [{"resourceData": {"clientState": CLIENT_STATE}}],
+        [[OURS]],
+    ],
+)
+def test_a_post_without_our_client_state_is_not_ours(items: list[Any]) -> None:
+    with pytest.raises(NotOurs):
+        check(posted(*items))
+
+
+def test_client_state_beside_the_items_does_not_count() -> None:
+    with pytest.raises(NotOurs):
+        check(posted({}, clientState=CLIENT_STATE))
+
+
+def test_without_secrets_nothing_is_ours() -> None:
+    assert not carries({"clientState": ""}, ())
+    assert not carries({}, ())
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_no_other_text_is_our_secret(state: str) -> None:
+    assert carries({"clientState": state}, STATES) == (state in STATES)
+
+
+def test_every_secret_is_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def compare(given: bytes, ours: bytes) -> bool:
+        compared.append(ours)
+        return given == ours
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+
+    assert carries(OURS, STATES)
+    assert compared == [state.encode() for state in STATES]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"5", b'"value"', b"{}", b'{"value": null}', b'{"value": {}}', b'{"values": []}', b"\xff"],
+)
+def test_what_is_no_list_of_items_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedRequest):
+        check(body)
+
+
+def test_two_lists_of_items_are_malformed() -> None:
+    with pytest.raises(MalformedRequest):
+        check(b'{"value": [{"clientState": "current-secret"}], "Value": []}')
+
+
+@pytest.mark.parametrize("levels", [30, 31])
+def test_items_nest_to_a_bound(levels: int) -> None:
+    deep: object = "x"
+    for _ in range(levels - 1):
+        deep = [deep]
+    body = posted(OURS, deep)  # the body and its list are two levels themselves
+
+    if levels == 31:
+        with pytest.raises(MalformedRequest):
+            check(body.replace(b'"x"', b'["x"]'))
+    else:
+        check(body)
+
+
+def test_a_body_has_a_size() -> None:
+    body = posted(OURS)
+
+    check(body, max_body_bytes=len(body))
+    with pytest.raises(BodyTooLarge):
+        check(body, max_body_bytes=len(body) - 1)
+
+
+def test_a_post_has_at_most_a_thousand_items() -> None:
+    check(posted(*[OURS] * MAX_ITEMS))
+    with pytest.raises(BodyTooLarge):
+        check(posted(*[OURS] * (MAX_ITEMS + 1)))
+
+
+def test_a_body_of_countless_values_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.core.strict_json.parse", lambda *_, **__: pytest.fail("parsed"))
+    with pytest.raises(BodyTooLarge):
+        check(b'{"value": [' + b"0," * 200_000 + b"0]}")
+
+
+@pytest.mark.parametrize("oversized", [b'{"value": [' + b" " * 5000 + b"]}", b"x" * 5000])
+def test_an_oversized_body_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch, oversized: bytes) -> None:
+    monkeypatch.setattr("shared.core.strict_json.parse", lambda *_, **__: pytest.fail("parsed"))
+    with pytest.raises(BodyTooLarge):
+        check(oversized, max_body_bytes=4096)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip", "GZIP", "zstd"])
+def test_compressed_bodies_are_refused(encoding: str) -> None:
+    with pytest.raises(CompressedBody):
+        check(posted(OURS), encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", [None, "", "identity", " Identity "])
+def test_no_encoding_passes(encoding: str | None) -> None:
+    check(posted(OURS), encoding=encoding)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_get_one_of_the_refusals(body: bytes) -> None:
+    with pytest.raises((MalformedRequest, NotOurs)):
+        check(body)
