@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from local.graph import times
+from local.graph.control_script import ScriptControl
 from local.graph.faults import Faults
 from local.graph.forgeries import FORGERIES
 from local.graph.operator_app import SubscriptionRefused
@@ -29,6 +30,7 @@ class ControlHttp:
 
     def __init__(self, simulator: "Simulator") -> None:
         self._simulator = simulator
+        self._script = ScriptControl(simulator)
         self._playing: set[asyncio.Task[Any]] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -47,6 +49,20 @@ class ControlHttp:
             web.put(PREFIX + "/faults", _action(self._set_faults)),
             web.put(PREFIX + "/outages/{part}", _action(self._begin_outage)),
             web.delete(PREFIX + "/outages/{part}", _action(self._end_outage)),
+            *self._script_routes(),
+        ]
+
+    def _script_routes(self) -> list[web.RouteDef]:
+        script = self._script
+        return [
+            web.post(PREFIX + "/clock", _action(_only(script.advance, "seconds"))),
+            web.put(PREFIX + "/limits", _action(script.limits)),
+            web.put(PREFIX + "/policy", _action(_only(script.policy, "strictPatch", "patience", "licensedUsers"))),
+            web.post(PREFIX + "/lifecycle", _action(_only(script.lifecycle, "event", "subscription"))),
+            web.delete(PREFIX + "/subscriptions/{id}", _action(_only(script.remove, "tell"))),
+            web.put(PREFIX + "/lost-answers", _action(_only(script.lose, "verb", "count"))),
+            web.delete(PREFIX + "/consent", _action(_only(script.revoke, "roles"))),
+            web.put(PREFIX + "/consent", _action(_only(script.restore, "roles"))),
         ]
 
     async def _overview(self, _: web.Request) -> web.Response:
@@ -55,12 +71,13 @@ class ControlHttp:
             {
                 "settings": graph.settings(),
                 "identity": graph.identity_environment(),
-                "subscriptions": [each.listed() for each in graph.subscriptions.living(times.utc_now())],
+                "subscriptions": [each.listed() for each in graph.subscriptions.living()],
                 "certificates": [each.id for each in graph.cloud.vault.versions(graph.certificate_name)],
                 "faults": vars(graph.traffic.faults),
                 "outages": graph.cloud.outages.now(),
                 "forgeries": list(FORGERIES),
                 "posts": {"planned": graph.traffic.planned, "finished": graph.traffic.finished},
+                **self._script.overview(),
             }
         )
 
@@ -162,6 +179,14 @@ def _action(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
 
     return handle
+
+
+def _only(action: Action, *names: str) -> Action:
+    async def checked(request: web.Request, values: Values) -> Values:
+        _nothing_else({name: value for name, value in values.items() if name not in names})
+        return await action(request, values)
+
+    return checked
 
 
 def _nothing_else(values: Values) -> None:

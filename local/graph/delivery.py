@@ -22,13 +22,15 @@ from local.graph.times import ticks_z, utc_now
 class Outgoing:
     """A post as bytes. `make` is called at each post's first try, so that tokens are young and keys current.
 
+    It returns None where there is nothing left to tell: the subscriptions are gone, or deliveries to them paused.
+
     `by_graph` posts are sent until they are accepted; an attacker's are sent once, whatever Graph thinks of the
     endpoint.
     """
 
     post_id: str
     url: str
-    make: Callable[[], Message]
+    make: Callable[[], Message | None]
     items: tuple[str, ...] = ()
     forged: str | None = None
     by_graph: bool = True
@@ -84,6 +86,9 @@ class Delivery:
             return self._end(post, "dropped")
         async with self._room:
             message = outgoing.make()
+        if message is None:
+            return self._end(post, "withheld")
+        post.items = post.items if message.items is None else message.items
         post.size = len(message.body)
         if not outgoing.by_graph:
             answer = await self._attempt(post, message, 1)

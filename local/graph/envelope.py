@@ -22,10 +22,14 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Message:
-    """The bytes of a post, and what its headers say beyond `Content-Type: application/json`."""
+    """The bytes of a post, and what its headers say beyond `Content-Type: application/json`.
+
+    `items` are the refs that it carries in the end, where they are fewer than were planned.
+    """
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    items: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

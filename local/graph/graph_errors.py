@@ -4,7 +4,7 @@ https://learn.microsoft.com/graph/errors
 """
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -15,13 +15,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class GraphError(Exception):
-    """A refusal: HTTP status, Graph's `code` and `message`."""
+    """A refusal: HTTP status, Graph's `code` and `message`, and headers such as Retry-After."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.headers = dict(headers or {})
 
     def body(self, request_id: str, client_request_id: str) -> dict[str, Any]:
         """Return the documented error object."""
@@ -48,6 +49,17 @@ def forbidden(message: str) -> GraphError:
     return GraphError(403, "Forbidden", message)
 
 
+def not_found() -> GraphError:
+    """404: never was, is gone, or belongs to somebody else."""
+    return GraphError(404, "ResourceNotFound", "The object was not found.")
+
+
+def throttled(seconds: int) -> GraphError:
+    """429, to be tried again after so many seconds."""
+    message = f"Too many requests. Please try again after {seconds} seconds."
+    return GraphError(429, "TooManyRequests", message, {"Retry-After": str(seconds)})
+
+
 async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Run a handler of Graph: errors become bodies, and each answer carries the ids that support asks for."""
     request_id = str(uuid.uuid4())
@@ -55,7 +67,8 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
     except GraphError as error:
-        response = web.json_response(error.body(request_id, client_request_id), status=error.status)
+        body = error.body(request_id, client_request_id)
+        response = web.json_response(body, status=error.status, headers=error.headers)
         if error.status == 401:
             response.headers["WWW-Authenticate"] = 'Bearer realm="", authorization_uri="/common/oauth2/authorize"'
     except web.HTTPException as error:

@@ -2,19 +2,26 @@
 
 `ledger.jsonl` has one JSON object per line. `line` says which: "subscription", "content" (one change of the tenant,
 or the content of a forgery), "attempt" (about to be sent), "answer" (what came back, `status` null for none) and
-"ended" (the fate of a post that will not be tried again). A line is with the operating system before the post that
-it announces leaves. Contents are named by digests: the ledger holds no text of anybody.
+"ended" (the fate of a post that will not be tried again). "withheld" takes a content back from a subscription that was
+gone or paused when its post was to leave; "lifecycle", "fate" and "violation" tell of subscriptions. A line is with the
+operating system before the post that it announces leaves. Contents are named by digests: the ledger holds no text of
+anybody.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from local.graph.authorisation import Violation
+from local.graph.history import Event
+from local.graph.times import ticks_z
+
 FILE = "ledger.jsonl"
-Outcome = Literal["answered", "gave-up", "dropped", "refused"]
+Outcome = Literal["answered", "gave-up", "dropped", "refused", "withheld"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,24 @@ class LedgerWriter:
         """Close the file."""
         self._file.close()
 
+    def withheld(self, ref: str, subscription_id: str) -> None:
+        """Note that a subscription will not be told of a content after all."""
+        self._write("withheld", {"ref": ref, "subscription": subscription_id})
+
+    def lifecycle(self, event: str, subscription_id: str) -> None:
+        """Note that a lifecycle notification is about to be sent."""
+        self._write("lifecycle", {"event": event, "subscription": subscription_id})
+
+    def fate(self, event: Event) -> None:
+        """Note what became of a subscription."""
+        times = {"at": ticks_z(event.at), "expires": ticks_z(event.expires)}
+        self._write("fate", {"fate": event.fate, "subscription": event.subscription_id, **times})
+
+    def violation(self, violation: Violation) -> None:
+        """Note that an app broke a rule that Graph does not enforce."""
+        values = {"rule": violation.rule, "subscription": violation.subscription_id, "at": ticks_z(violation.at)}
+        self._write("violation", values)
+
     def subscription(self, subscription_id: str, resource: str, url: str) -> None:
         """Note a new subscription."""
         self._write("subscription", {"id": subscription_id, "resource": resource, "url": url})
@@ -114,11 +139,13 @@ class LedgerWriter:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A ledger read back."""
+    """A ledger read back; `events` are the lines about subscriptions, `withheld` pairs of ref and subscription."""
 
     contents: tuple[Content, ...]
     posts: tuple[Post, ...]
     subscriptions: tuple[str, ...]
+    withheld: frozenset[tuple[str, str]] = frozenset()
+    events: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -131,6 +158,8 @@ class Ledger:
         contents: list[Content] = []
         posts: dict[str, Post] = {}
         subscriptions: list[str] = []
+        withheld: set[tuple[str, str]] = set()
+        events: list[dict[str, Any]] = []
         for values in _lines(folder / FILE):
             line = values.pop("line", None)
             if line == "subscription":
@@ -139,17 +168,29 @@ class Ledger:
                 contents.append(_content(values))
             elif line in {"attempt", "answer", "ended"}:
                 _note(posts, line, values)
+            elif line == "withheld":
+                withheld.add((values["ref"], values["subscription"]))
+            elif line in {"lifecycle", "fate", "violation"}:
+                events.append({"line": line, **values})
             else:
                 raise ValueError(f"not a line of a ledger: {line!r}")
-        return cls(tuple(contents), tuple(posts.values()), tuple(subscriptions))
+        return cls(tuple(contents), tuple(posts.values()), tuple(subscriptions), frozenset(withheld), tuple(events))
 
     def genuine(self) -> tuple[Content, ...]:
-        """Return the contents that Graph owes: covered by a subscription, and not a forgery's."""
-        return tuple(each for each in self.contents if each.forged is None and each.subscriptions)
+        """Return the contents that Graph owes: covered by a subscription that lived, and not a forgery's."""
+        return tuple(each for each in self.contents if each.forged is None and self._owed(each))
+
+    def _owed(self, content: Content) -> bool:
+        sent = any((content.ref, each) not in self.withheld for each in content.subscriptions)
+        return sent or content.ref in self._sent
 
     def forged(self) -> tuple[Content, ...]:
         """Return the contents that must not be archived."""
         return tuple(each for each in self.contents if each.forged is not None)
+
+    @cached_property
+    def _sent(self) -> frozenset[str]:
+        return frozenset(ref for post in self.posts if post.attempts for ref in post.items)
 
     def acknowledged(self) -> frozenset[str]:
         """Return the refs of genuine contents in posts that the endpoint answered with 2xx."""

@@ -1,12 +1,12 @@
 """Creates a subscription as an operator's app would: a token from Entra ID, then Graph, over TLS."""
 
 import base64
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 
-from local.graph.times import milliseconds_z, utc_now
+from local.graph.times import milliseconds_z
 from local.graph.vault import Version
 
 
@@ -46,14 +46,14 @@ def wanted(
     change_type: str,
     client_state: str,
     certificate: Version | None,
-    lasts: timedelta,
+    until: datetime,
 ) -> dict[str, Any]:
     """Return the body of the request; rich where a certificate is given, whose version becomes its id."""
     body: dict[str, Any] = {
         "changeType": change_type,
         "notificationUrl": notification_url,
         "resource": resource,
-        "expirationDateTime": milliseconds_z(utc_now() + lasts),
+        "expirationDateTime": milliseconds_z(until),
         "clientState": client_state,
     }
     if lifecycle_url is not None:

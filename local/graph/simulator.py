@@ -9,34 +9,48 @@ from typing import Any, Self
 
 import aiohttp
 
-from local.graph import cloud, operator_app, tls, web
+from local.graph import cloud, handshake, operator_app, tls, web
 from local.graph.addresses import LOOPBACK, Addresses
+from local.graph.authorisation import Authorisations
+from local.graph.batch import BatchApi
+from local.graph.callers import Callers
+from local.graph.clock import Clock
 from local.graph.cloud import CERTIFICATE_NAME, ROLES
 from local.graph.content.change import Change
 from local.graph.control import ControlHttp
 from local.graph.delivery import Delivery
 from local.graph.entra_http import EntraHttp
 from local.graph.faults import Faults, Timing
+from local.graph.gateway import Gateway
+from local.graph.history import Event
 from local.graph.ledger import Ledger, LedgerWriter, Post
 from local.graph.managed_identity import ManagedIdentityHttp
+from local.graph.policy import Limits, Policy
 from local.graph.randomness import stream
 from local.graph.resources import COPILOT_TENANT
-from local.graph.subscription_http import SubscriptionHttp
+from local.graph.script import Script
+from local.graph.subscription import Subscription
+from local.graph.subscription_api import SubscriptionApi
 from local.graph.subscription_store import Subscriptions
+from local.graph.throttle import Throttle
 from local.graph.traffic import Traffic
+from local.graph.users import UsersApi
 from local.graph.vault import PKCS12, ContentType, Version
 from local.graph.vault_http import VaultHttp
 
 
-class Simulator(Addresses):
+class Simulator(Addresses, Script):
     """A simulated Microsoft Graph with Entra ID and Key Vault: `async with Simulator(folder=...) as graph:`.
 
     `folder` gets `ca.pem`, the server's certificate and `ledger.jsonl`. `port` 0 takes a free one. `bits` is the size
     of the encryption keys. `allow_http_loopback` is the one relaxation: notification URLs on this machine may be
     `http://`; the real Graph takes `https://` only. `control` serves `/_simulator/` as well.
 
-    While it runs, `cloud` (vault, keys, outages, content), `subscriptions`, `delivery`, `traffic` and `asked` (how
-    often Entra ID was asked for keys) are there to be scripted.
+    `clock` is what subscriptions live by, `limits` are rates and quotas, `strict_patch` refuses new certificates in a
+    PATCH; `policy` changes the latter two while it runs.
+
+    While it runs, `cloud` (vault, keys, outages, content), `subscriptions`, `delivery`, `traffic`, `asked` (how often
+    Entra ID was asked for keys) and everything of `Script` are there to be scripted.
     """
 
     delivery: Delivery
@@ -55,10 +69,15 @@ class Simulator(Addresses):
         timing: Timing | None = None,
         allow_http_loopback: bool = True,
         control: bool = False,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        strict_patch: bool = False,
     ) -> None:
         self.folder = folder
         self.seed = seed
-        self.subscriptions = Subscriptions()
+        self.clock = clock or Clock()
+        self.policy = Policy(limits or Limits(), strict_patch=strict_patch)
+        self.subscriptions = Subscriptions(self.clock, self.policy)
         self.timing = timing or Timing()
         self._port = port
         self._bits = bits
@@ -106,7 +125,7 @@ class Simulator(Addresses):
             change_type=change_type,
             client_state=client_state or self.client_state,
             certificate=self.cloud.vault.find(CERTIFICATE_NAME) if rich else None,
-            lasts=lasts,
+            until=self.clock.now() + lasts,
         )
         return await operator_app.create(self._session, self.graph_endpoint, await self.graph_token(), body)
 
@@ -172,25 +191,49 @@ class Simulator(Addresses):
         self._stack.callback(self._ledger.close)
         self.delivery = Delivery(self._session, self._ledger, self.timing)
         self._stack.push_async_callback(self.delivery.close)
+        self.authorisations = Authorisations(self.clock, self.policy, self._ledger.violation)
+        self.subscriptions.told = self._note
         self.traffic = Traffic(
-            self.cloud, self.subscriptions, self.delivery, self._ledger, seed=self.seed, faults=self._faults
+            self.cloud,
+            self.subscriptions,
+            self.authorisations,
+            self.delivery,
+            self._ledger,
+            seed=self.seed,
+            faults=self._faults,
         )
+
+    def _note(self, event: Event, subscription: Subscription) -> None:
+        if event.fate == "created":
+            self._ledger.subscription(subscription.id, subscription.resource.text, subscription.notification_url)
+        self._ledger.fate(event)
+
+    async def _probe(self, url: str) -> None:
+        await handshake.probe(self._session, url, self._handshake_rng, self.timing.handshake_answer)
+
+    def _graph(self) -> Gateway:
+        self._handshake_rng = stream(self.seed, "handshake")
+        gateway = Gateway(Callers(self.cloud.entra), Throttle(self.policy), self.clock)
+        subscriptions = SubscriptionApi(
+            self.subscriptions,
+            self.authorisations,
+            self._probe,
+            self.clock,
+            self.policy,
+            graph_endpoint=self.graph_endpoint,
+            allow_http_loopback=self._allow_http_loopback,
+        )
+        gateway.add(subscriptions.operations())
+        gateway.add(BatchApi(gateway.answer, stream(self.seed, "batch")).operations())
+        gateway.add(UsersApi(self.cloud.content, self.policy, graph_endpoint=self.graph_endpoint).operations())
+        return gateway
 
     def _routes(self) -> list[Any]:
         self.entra_http = EntraHttp(self.cloud.entra)
-        subscriptions = SubscriptionHttp(
-            self.subscriptions,
-            self.cloud.entra,
-            self._session,
-            stream(self.seed, "handshake"),
-            graph_endpoint=self.graph_endpoint,
-            allow_http_loopback=self._allow_http_loopback,
-            handshake_seconds=self.timing.handshake_answer,
-            created=lambda made: self._ledger.subscription(made.id, made.resource.text, made.notification_url),
-        )
+        self.gateway = self._graph()
         vault = VaultHttp(self.cloud.vault, self.cloud.entra, self.vault_url)
         control = ControlHttp(self).routes() if self._control else []
-        return [*control, *subscriptions.routes(), *vault.routes(), *self.entra_http.routes()]
+        return [*control, *self.gateway.routes(), *vault.routes(), *self.entra_http.routes()]
 
     def _identity(self) -> ManagedIdentityHttp:
         who = self.cloud.who

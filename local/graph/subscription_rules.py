@@ -68,18 +68,18 @@ def create(
     Raises:
         GraphError: 400 or 403, for the first rule that is broken.
     """
-    _check_properties(body)
+    for name in REQUIRED:
+        if not body.get(name):
+            raise bad_request(f"{name} is a required property for subscription creation.")
+    check_properties(body)
     resource = resources.understand(body["resource"])
-    if not caller.roles & resource.type.roles:
-        raise forbidden(_missing_role(resource))
+    check_role(caller, resource)
     change_types = _change_types(body["changeType"], resource)
     for name in ("notificationUrl", "lifecycleNotificationUrl"):
-        _check_url(name, body.get(name), allow_http_loopback=allow_http_loopback)
+        check_url(name, body.get(name), allow_http_loopback=allow_http_loopback)
     if len(body.get("clientState") or "") > CLIENT_STATE_LIMIT:
         raise bad_request(f"Property clientState must not exceed {CLIENT_STATE_LIMIT} characters.")
-    expires = _expiry(body["expirationDateTime"], now)
-    if expires - now > WITHOUT_LIFECYCLE and not body.get("lifecycleNotificationUrl"):
-        raise bad_request(LIFECYCLE_REQUIRED)
+    expires = expiry(body["expirationDateTime"], body.get("lifecycleNotificationUrl"), now)
     rich = body.get("includeResourceData") is True
     return Subscription(
         id=str(uuid.uuid4()),
@@ -95,16 +95,18 @@ def create(
         expires=expires,
         include_resource_data=rich,
         tls_version=_tls_version(body.get("latestSupportedTlsVersion")),
-        certificate=_certificate(body) if rich else None,
+        certificate=certificate_of(body) if rich else None,
         certificate_id=body.get("encryptionCertificateId"),
         token_audience=body.get("notificationUrlAppId"),
     )
 
 
-def _check_properties(body: Mapping[str, Any]) -> None:
-    for name in REQUIRED:
-        if not body.get(name):
-            raise bad_request(f"{name} is a required property for subscription creation.")
+def check_properties(body: Mapping[str, Any]) -> None:
+    """Check names and types of what is sent.
+
+    Raises:
+        GraphError: 400.
+    """
     for name, value in body.items():
         if name not in _KNOWN:
             raise bad_request(f"The property '{name}' does not exist on type 'microsoft.graph.subscription'.")
@@ -116,10 +118,17 @@ def _check_properties(body: Mapping[str, Any]) -> None:
         raise bad_request("Cannot convert a value of property 'includeResourceData' to type 'Edm.Boolean'.")
 
 
-def _missing_role(resource: Resource) -> str:
+def check_role(caller: Caller, resource: Resource, operation: str = "Create") -> None:
+    """Check that the caller may hear of the resource.
+
+    Raises:
+        GraphError: 403.
+    """
+    if caller.roles & resource.type.roles:
+        return
     any_of = ",".join(sorted(resource.type.roles))
-    return (
-        "Operation: Create; Exception: [Status Code: Forbidden; Reason: Caller does not have the required "
+    raise forbidden(
+        f"Operation: {operation}; Exception: [Status Code: Forbidden; Reason: Caller does not have the required "
         f"permissions. Requires one of: {any_of}.]"
     )
 
@@ -132,7 +141,12 @@ def _change_types(text: str, resource: Resource) -> frozenset[str]:
     return frozenset(tokens)
 
 
-def _check_url(name: str, text: str | None, *, allow_http_loopback: bool) -> None:
+def check_url(name: str, text: str | None, *, allow_http_loopback: bool) -> None:
+    """Check a URL that Graph is to post to; none is fine.
+
+    Raises:
+        GraphError: 400.
+    """
     if text is None:
         return
     try:
@@ -155,21 +169,28 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _expiry(text: str, now: datetime) -> datetime:
+def expiry(text: str, lifecycle_url: str | None, now: datetime, *, operation: str = "Create") -> datetime:
+    """Return when a subscription ends that is asked for, or renewed, now: never sooner than in 45 minutes.
+
+    Raises:
+        GraphError: 400 for what is no time, beyond three days, or beyond an hour without a lifecycle URL.
+    """
     try:
         wanted = times.parse(text)
     except ValueError as error:
         message = "Cannot convert the value of 'expirationDateTime' to the expected type 'Edm.DateTimeOffset'."
         raise bad_request(message) from error
     if wanted - now > MAXIMUM:
-        raise bad_request(_too_far(wanted, now))
+        raise bad_request(_too_far(wanted, now, operation))
+    if wanted - now > WITHOUT_LIFECYCLE and not lifecycle_url:
+        raise bad_request(LIFECYCLE_REQUIRED)
     return max(wanted, now + MINIMUM)
 
 
-def _too_far(wanted: datetime, now: datetime) -> str:
+def _too_far(wanted: datetime, now: datetime, operation: str) -> str:
     limit = f"{MAXIMUM.days}.00:00:00"
     return (
-        "Operation: Create; Exception: [Status Code: BadRequest; Reason: Expiration time "
+        f"Operation: {operation}; Exception: [Status Code: BadRequest; Reason: Expiration time "
         f"'{wanted:%m/%d/%Y %H:%M:%S} +00:00' ('{wanted - now}' from now) is beyond allowed max '{limit}'.]"
     )
 
@@ -180,7 +201,12 @@ def _tls_version(text: str | None) -> str:
     return text or "v1_2"
 
 
-def _certificate(body: Mapping[str, Any]) -> x509.Certificate:
+def certificate_of(body: Mapping[str, Any]) -> x509.Certificate:
+    """Return the encryption certificate that comes with its id.
+
+    Raises:
+        GraphError: 400 with the observed texts.
+    """
     if not body.get("encryptionCertificate"):
         raise bad_request("Certificate cannot be empty")
     identifier = body.get("encryptionCertificateId")

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Required, TypedDict, TypeVar, Unpack
 
+from local.graph.clock import Clock
 from local.graph.faults import Faults, Timing
+from local.graph.policy import Limits
 from local.graph.simulator import Simulator
 
 T = TypeVar("T")
@@ -26,6 +28,9 @@ class Options(TypedDict, total=False):
     timing: Timing
     allow_http_loopback: bool
     control: bool
+    clock: Clock
+    limits: Limits
+    strict_patch: bool
 
 
 _START_SECONDS = 30.0

@@ -3,10 +3,13 @@
 import asyncio
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from local.graph import envelope, planning
+from local.graph import envelope, lifecycle, planning
+from local.graph.authorisation import Authorisations
 from local.graph.cloud import Cloud
 from local.graph.content.change import Change
 from local.graph.delivery import Delivery, Outgoing
@@ -16,6 +19,7 @@ from local.graph.forgeries import FORGERIES, ITEMS, Materials
 from local.graph.ledger import Content, LedgerWriter, Post
 from local.graph.planning import PlannedPost
 from local.graph.randomness import chance, guid, stream
+from local.graph.recipients import Recipients
 from local.graph.subscription import Subscription
 from local.graph.subscription_store import Subscriptions
 from local.graph.times import utc_now
@@ -33,6 +37,7 @@ class Traffic:
         self,
         cloud: Cloud,
         subscriptions: Subscriptions,
+        authorisations: Authorisations,
         delivery: Delivery,
         ledger: LedgerWriter,
         *,
@@ -44,6 +49,7 @@ class Traffic:
         self.finished = 0
         self._cloud = cloud
         self._subscriptions = subscriptions
+        self._recipients = Recipients(subscriptions, authorisations, cloud.entra)
         self._delivery = delivery
         self._ledger = ledger
         self._rng = stream(seed, "traffic")
@@ -83,10 +89,25 @@ class Traffic:
         genuine = tuple(Notice(change, subscription) for change in changes)
         return await self._forge(kind, subscription, genuine, utc_now(), 0.0)
 
+    async def tell(self, event: str, subscriptions: Sequence[Subscription]) -> list[Post]:
+        """Send lifecycle notifications to those that have a URL for them, and wait for the answers."""
+        reachable = [each for each in subscriptions if each.lifecycle_notification_url]
+        for each in reachable:
+            self._ledger.lifecycle(event, each.id)
+        made = lifecycle.posts(
+            event, reachable, self._own_stream(), batch=self.faults.batch, variants=self.faults.variants
+        )
+        return list(await asyncio.gather(*(self._send(each, 0.0) for each in made)))
+
     def _noticed(self, change: Change) -> list[Notice]:
-        covering = self._subscriptions.covering(change, utc_now())
+        covering = self._recipients.of(change)
         self._record(change, covering)
         return [Notice(change, subscription) for subscription in covering]
+
+    def _current(self, notice: Notice) -> Notice | None:
+        if (current := self._recipients.current(notice)) is None:
+            self._ledger.withheld(notice.change.ref, notice.subscription.id)
+        return current
 
     def _record(self, change: Change, covering: Sequence[Subscription], forged: str | None = None) -> None:
         subscriptions = tuple(each.id for each in covering)
@@ -103,16 +124,39 @@ class Traffic:
                 return
         refs = tuple(notice.change.ref for notice in planned.notices)
         rng = self._own_stream()
-        yield self._send(Outgoing(guid(rng), planned.url, lambda: self._message(planned.notices, rng), refs), after)
+        outgoing = Outgoing(guid(rng), planned.url, lambda: self._planned_message(planned, rng), refs)
+        yield self._send(outgoing, after)
 
     def _own_stream(self) -> random.Random:
         # Posts are made when they leave, in an order that no seed decides: each draws from a stream of its own.
         return random.Random(self._rng.getrandbits(64))
 
+    def _planned_message(self, planned: PlannedPost, rng: random.Random) -> Message | None:
+        here = self._still_due(planned)
+        return self._message(here, rng) if here else None
+
+    def _still_due(self, planned: PlannedPost) -> tuple[Notice, ...]:
+        # Between plan and departure subscriptions are renewed, move to other certificates and URLs, or end.
+        current = [now for notice in planned.notices if (now := self._current(notice)) is not None]
+        here = [notice for notice in current if notice.subscription.notification_url == planned.url]
+        elsewhere: dict[str, list[Notice]] = defaultdict(list)
+        for notice in current:
+            if notice.subscription.notification_url != planned.url:
+                elsewhere[notice.subscription.notification_url].append(notice)
+        for url, moved in elsewhere.items():
+            self._forward(PlannedPost(planned.at, url, tuple(moved)))
+        return tuple(here)
+
+    def _forward(self, planned: PlannedPost) -> None:
+        rng = self._own_stream()
+        refs = tuple(notice.change.ref for notice in planned.notices)
+        self._send(Outgoing(guid(rng), planned.url, lambda: self._planned_message(planned, rng), refs), 0.0)
+
     def _message(self, notices: Sequence[Notice], rng: random.Random) -> Message:
         items = [envelope.item(notice, rng, self.faults.variants) for notice in notices]
         tokens = envelope.tokens(notices, self._cloud.entra, rng)
-        return Message(envelope.body(items, tokens, missing=chance(rng, self.faults.variants)))
+        body = envelope.body(items, tokens, missing=chance(rng, self.faults.variants))
+        return Message(body, items=tuple(notice.change.ref for notice in notices))
 
     def _forge(
         self,
@@ -128,18 +172,18 @@ class Traffic:
         for change in carried:
             self._record(change, [subscription], forged=kind)
         refs = tuple(change.ref for change in (*carried, *(notice.change for notice in neighbours)))
-        entra, foreign = self._cloud.entra, self._cloud.who.foreign_tenant_id
         rng = self._own_stream()
-        materials = Materials(entra, rng, notices, foreign, neighbours)
-        outgoing = Outgoing(
-            guid(rng),
-            subscription.notification_url,
-            lambda: FORGERIES[kind](materials),
-            refs,
-            kind,
-            by_graph=bool(neighbours),
-        )
-        return self._send(outgoing, after)
+        planned = PlannedPost(at, subscription.notification_url, neighbours)
+
+        def make() -> Message | None:
+            due = self._still_due(planned)
+            if neighbours and not due:
+                return None
+            materials = Materials(self._cloud.entra, rng, notices, self._cloud.who.foreign_tenant_id, due)
+            items = (*(change.ref for change in carried), *(notice.change.ref for notice in due))
+            return replace(FORGERIES[kind](materials), items=items)
+
+        return self._send(Outgoing(guid(rng), planned.url, make, refs, kind, by_graph=bool(neighbours)), after)
 
     def _send(self, outgoing: Outgoing, after: float) -> asyncio.Task[Post]:
         self.planned += 1
@@ -151,7 +195,7 @@ class Traffic:
         self.finished += 1
 
     def _possibly_imitated(self) -> Subscription | None:
-        living = self._subscriptions.living(utc_now())
+        living = self._subscriptions.living()
         rich = [each for each in living if each.certificate and each.resource.type.kind == "aiInteraction"]
         return self._rng.choice(rich) if rich else None
 

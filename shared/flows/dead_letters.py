@@ -2,14 +2,13 @@
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 
 from shared.core.archive_path import dead_letter_name
 from shared.core.dead_letter import DeadLetter, ReplayReport, from_json, to_json
 from shared.core.errors import CannotArchive, ClientStateMismatch, MalformedNotification, Unavailable
 from shared.core.instants import format_instant
-from shared.core.notification import Post
 from shared.flows.archive import Archiving
 from shared.ports import Clock, Container
 
@@ -19,20 +18,6 @@ logger = logging.getLogger(__name__)
 # (https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout).
 MAX_PER_RUN = 5000
 TIME_PER_RUN = timedelta(seconds=150)
-
-
-def letter(post_name: str, position: int, post: Post, received_at: datetime, error: CannotArchive) -> DeadLetter:
-    """The dead letter for one item of a post, at its first try."""
-    return DeadLetter(
-        reason=error.reason,
-        detail=str(error),
-        item=post.items[position],
-        validation_tokens=post.validation_tokens,
-        received_at=received_at,
-        attempts=1,
-        post=post_name,
-        position=position,
-    )
 
 
 def park(container: Container, letter: DeadLetter) -> None:

@@ -135,6 +135,35 @@ def test_faults_and_outages(running: Running) -> None:
     assert running.session.get(f"{running.url}/secrets/x", timeout=5).status_code == 401
 
 
+def test_limits_and_policy(running: Running) -> None:
+    assert running.send("limits", "PUT", list=7, per_user=3)["list"] == 7
+    assert running.get()["limits"]["per_user"] == 3
+    assert running.send("limits", "PUT")["list"] == 25
+    assert running.send("policy", "PUT", strictPatch=True, patience=60)["strictPatch"] is True
+    assert running.send("policy", "PUT", licensedUsers=3) == {"strictPatch": True, "patience": 60, "licensedUsers": 3}
+    running.send("policy", "PUT", strictPatch=False)
+    running.send("lost-answers", "PUT", verb="LIST", count=0)
+
+
+def test_what_graph_does_to_subscriptions(running: Running, webhook: str, subscription: Json) -> None:
+    assert running.send("lifecycle", event="missed", subscription=subscription["id"]) == {"answers": [202]}
+    assert running.send("lifecycle", event="reauthorizationRequired") == {"answers": [202]}
+    assert running.send(f"subscriptions/{subscription['id']}", "DELETE", tell=True) == {"answers": [202]}
+    assert running.get()["subscriptions"] == []
+    again = running.send("subscriptions", notificationUrl=webhook, lifecycleNotificationUrl=webhook)
+    assert running.send("consent", "DELETE", roles=["AiEnterpriseInteraction.Read.All"]) == {"answers": [202]}
+    refused = running.send("subscriptions", status=403, notificationUrl=webhook, lifecycleNotificationUrl=webhook)
+    assert refused["error"]["code"] == "Forbidden"
+    running.send("consent", "PUT")
+    assert running.send("clock", seconds=3600) == {"advanced": 3600}
+    assert [each["id"] for each in running.get()["subscriptions"]] == [again["id"]]
+    assert running.send("clock", seconds=86400) == {"advanced": 90000}
+    overview = running.get()
+    assert overview["subscriptions"] == []
+    assert overview["requests"]["POST /subscriptions"] >= 3
+    assert overview["violations"] == []
+
+
 @pytest.mark.parametrize(
     ("path", "method", "values"),
     [
@@ -148,6 +177,14 @@ def test_faults_and_outages(running: Running) -> None:
         ("outages/vault", "PUT", {"kind": "fire"}),
         ("certificates/none/disable", "POST", {}),
         ("certificates/none/eat", "POST", {}),
+        ("limits", "PUT", {"list": 0}),
+        ("limits", "PUT", {"lists": 1}),
+        ("policy", "PUT", {"strictPatch": "yes"}),
+        ("policy", "PUT", {"strict": True}),
+        ("lost-answers", "PUT", {"verb": "PUT"}),
+        ("lifecycle", "POST", {"event": "missed", "subscription": "none"}),
+        ("subscriptions/none", "DELETE", {}),
+        ("clock", "POST", {"seconds": -1}),
     ],
 )
 def test_nonsense_is_refused(running: Running, path: str, method: str, values: Json) -> None:

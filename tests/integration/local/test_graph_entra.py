@@ -220,6 +220,6 @@ def test_the_authoritys_key_is_not_on_disk(threaded: ThreadedSimulator) -> None:
 
 
 def test_every_error_is_json(lasting: ThreadedSimulator) -> None:
-    answer = requests.patch(f"{lasting.graph.graph_endpoint}/v1.0/subscriptions/x", timeout=5)
+    answer = requests.put(f"{lasting.graph.graph_endpoint}/v1.0/subscriptions/x", timeout=5)
     assert answer.status_code == 405
     assert json.loads(answer.text)["error"]["code"] == "MethodNotAllowed"

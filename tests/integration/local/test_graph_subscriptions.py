@@ -1,55 +1,19 @@
 import asyncio
-import base64
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from local.graph import Simulator, SubscriptionRefused
+from local.graph.entra import Principal
 from local.graph.subscription_rules import LIFECYCLE_REQUIRED
-from local.graph.times import milliseconds_z, parse, utc_now
+from local.graph.times import parse, utc_now
+from tests.integration.local.graph_calls import Body, body, call, create, soon
 from tests.integration.local.graph_support import Answer, Receiver
 
 pytest_plugins = ("tests.integration.local.graph_fixtures",)
 USER = "5c3cd8a4-1de5-4a1c-a81c-3f1c3d5f5a11"
-Body = dict[str, Any]
-
-
-def body(simulator: Simulator, receiver: Receiver, **changed: object) -> Body:
-    version = simulator.cloud.vault.versions(simulator.certificate_name)[-1]
-    made = {
-        "changeType": "created,updated,deleted",
-        "notificationUrl": receiver.url,
-        "lifecycleNotificationUrl": receiver.lifecycle_url,
-        "resource": "copilot/interactionHistory/getAllEnterpriseInteractions",
-        "expirationDateTime": milliseconds_z(utc_now() + timedelta(hours=24)),
-        "clientState": "a secret",
-        "includeResourceData": True,
-        "encryptionCertificate": base64.b64encode(version.pair.der).decode(),
-        "encryptionCertificateId": version.id,
-        **changed,
-    }
-    return {name: value for name, value in made.items() if value is not None}
-
-
-async def call(
-    simulator: Simulator, method: str, path: str, json: object = None, token: str | None = None, **headers: str
-) -> tuple[int, Body, aiohttp.ClientResponse]:
-    headers.setdefault("Authorization", f"Bearer {token or await simulator.graph_token()}")
-    connector = aiohttp.TCPConnector(ssl=simulator._files.client_context())
-    async with (
-        aiohttp.ClientSession(connector=connector) as session,
-        session.request(method, simulator.graph_endpoint + path, json=json, headers=headers) as answer,
-    ):
-        return answer.status, await answer.json() if answer.status != 204 else {}, answer
-
-
-async def create(simulator: Simulator, json: object, version: str = "v1.0") -> tuple[int, Body]:
-    status, answer, _ = await call(simulator, "POST", f"/{version}/subscriptions", json)
-    return status, answer
 
 
 @pytest.mark.parametrize("version", ["v1.0", "beta"])
@@ -87,10 +51,6 @@ async def test_both_urls_are_probed_with_tokens_of_their_own(simulator: Simulato
         assert probe.query["code"] == "a b"
         assert probe.headers["Content-Type"] == "text/plain; charset=utf-8"
         assert probe.content_length == 0
-
-
-def soon(**ahead: float) -> str:
-    return milliseconds_z(utc_now() + timedelta(**ahead))
 
 
 @pytest.mark.parametrize(
@@ -240,9 +200,13 @@ async def test_get_list_and_delete(simulator: Simulator, receiver: Receiver) -> 
 
 async def test_others_do_not_see_it(simulator: Simulator, receiver: Receiver) -> None:
     made = await simulator.subscribe(receiver.url, receiver.lifecycle_url)
-    other = simulator.cloud.entra.access_token(simulator.cloud.who.managed_identity, simulator.graph_endpoint)
+    entra, stranger = simulator.cloud.entra, Principal("stranger", "oid", frozenset({"Chat.Read.All"}))
+    entra.register(stranger)
+    other = entra.access_token(stranger, simulator.graph_endpoint)
     assert (await call(simulator, "GET", f"/v1.0/subscriptions/{made['id']}", token=other))[0] == 404
     assert (await call(simulator, "GET", "/v1.0/subscriptions", token=other))[1]["value"] == []
+    nobody = entra.access_token(simulator.cloud.who.managed_identity, simulator.graph_endpoint)
+    assert (await call(simulator, "GET", "/v1.0/subscriptions", token=nobody))[0] == 403
 
 
 async def test_https_only_refuses_http_on_loopback(tmp_path: Path, receiver: Receiver) -> None:
