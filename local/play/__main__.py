@@ -87,9 +87,9 @@ def _table(verdict: Verdict, on_stage: Stage) -> Table:
     table.add_row("forged posts", str(verdict.forged_posts), f"{verdict.forged_refused} refused at the door")
     table.add_row("calls that Key Vault refused", str(graph.cloud.outages.refused["vault"]), "while it was away")
     asked = graph.requests
-    table.add_row("subscriptions made", str(asked["POST /subscriptions"]), "two, and one for that which Graph removed")
+    table.add_row("subscriptions made", str(asked["POST /subscriptions"]), "one again, after Graph removed it")
     table.add_row("subscriptions renewed", str(asked["PATCH"]), "moved to the new certificate")
-    table.add_row("never notified of", str(verdict.withheld), f"in {verdict.gaps} gaps that are to be exported")
+    table.add_row("never notified of", str(verdict.withheld), f"gaps noted for the export: {verdict.gaps}")
     for reason, count in sorted(verdict.dead_letters.items()):
         table.add_row("dead letters", str(count), reason)
     table.add_section()
