@@ -8,6 +8,7 @@ out.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.core.errors import MalformedNotification, UnknownLifecycleEvent
 
@@ -56,6 +57,7 @@ class LifecycleNotification:
 
     subscription_id: str
     event: str
+    received_at: datetime | None = None
 
 
 def parse_post(body: bytes) -> Post:
@@ -103,15 +105,18 @@ def parse_item(item: object) -> ChangeNotification:
     )
 
 
-def parse_lifecycle_item(item: object) -> LifecycleNotification:
-    """The typed lifecycle notification. Raises MalformedNotification, or UnknownLifecycleEvent."""
+def parse_lifecycle_item(item: object, received_at: datetime | None = None) -> LifecycleNotification:
+    """The typed lifecycle notification, of a post received then.
+
+    Raises MalformedNotification, or UnknownLifecycleEvent.
+    """
     if not isinstance(item, dict):
         raise MalformedNotification("the item is not an object")
     fields = _fold(item)
     event = _text(fields, "lifecycleEvent").lower()
     if event not in (REAUTHORIZE, REMOVED, MISSED):
         raise UnknownLifecycleEvent("the lifecycleEvent is none that this app knows")
-    return LifecycleNotification(_text(fields, "subscriptionId").lower(), event)
+    return LifecycleNotification(_text(fields, "subscriptionId").lower(), event, received_at)
 
 
 def _encrypted_content(content: object) -> EncryptedContent | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.core.subscription_rules import MAX_LIFE, DesiredSubscription, resource_key
-from shared.core.subscription_watch import Watch
+from shared.core.subscription_watch import Tracked, Watch
 
 # Renewed with half of its life left, a subscription survives an outage of a day and a half.
 RENEW_BELOW = MAX_LIFE / 2
@@ -114,17 +114,24 @@ def decide(
         # A filtered resource and the same one without it may both be listed; of one resource Graph keeps one at most,
         # and if it ever lists two, the one that lives longer stays.
         actions += [Delete(each, "another one of ours is for the same resource") for each in there[1:]]
-        doubted = wanted.key in watch.tracked and watch.tracked[wanted.key].doubted
-        actions.append(
-            _decide_one(wanted, there[0], here, now, doubted=doubted) if there else Create(wanted, "there is none")
-        )
+        tracked = watch.tracked.get(wanted.key)
+        known = tracked if tracked and there and tracked.id == there[0].id else None
+        actions.append(_decide_one(wanted, there[0], here, now, known) if there else Create(wanted, "there is none"))
     actions += [Delete(each, "it is wanted no more") for unwanted in ours.values() for each in unwanted]
     # Deletions first: they make room within Graph's quota of one.
     return sorted(actions, key=lambda action: not isinstance(action, Delete))
 
 
+def needs_life(actual: ActualSubscription, known: Tracked | None, now: datetime) -> bool:
+    """Whether less than half of its life is left: of what we ask for, or of the less that Graph granted."""
+    half = RENEW_BELOW
+    if known is not None and known.authorised_at is not None:
+        half = min(half, (actual.expires_at - known.authorised_at) / 2)
+    return actual.expires_at - now < half
+
+
 def _decide_one(
-    desired: DesiredSubscription, actual: ActualSubscription, here: Here, now: datetime, *, doubted: bool
+    desired: DesiredSubscription, actual: ActualSubscription, here: Here, now: datetime, known: Tracked | None
 ) -> Action:
     if actual.changes != desired.changes:
         return Recreate(desired, actual, "changeType differs")
@@ -135,12 +142,13 @@ def _decide_one(
         return Recreate(desired, actual, "lifecycleNotificationUrl differs")
     new_url = actual.notification_url != here.notification_url
     # None: Key Vault is away. What is there goes on with the version that it has.
-    new_certificate = desired.include_resource_data and here.certificate_id not in (None, actual.certificate_id)
+    certificate_id = actual.certificate_id or (known.certificate_id if known else None)
+    new_certificate = desired.include_resource_data and here.certificate_id not in (None, certificate_id)
     reasons = [
         *(["notificationUrl differs"] if new_url else []),
         *(["the certificate has a new version"] if new_certificate else []),
-        *(["Graph has asked for a new authorisation, or has refused us"] if doubted else []),
-        *(["less than half of its life is left"] if actual.expires_at - now < RENEW_BELOW else []),
+        *(["Graph has asked for a new authorisation, or has refused us"] if known and known.doubted else []),
+        *(["less than half of its life is left"] if needs_life(actual, known, now) else []),
     ]
     if not reasons:
         return Keep(desired, actual, "it is as it should be")

@@ -140,13 +140,21 @@ def parse_desired(entries: object) -> tuple[list[DesiredSubscription], list[str]
 
 
 def expand(desired: DesiredSubscription, users: Sequence[str]) -> list[DesiredSubscription]:
-    """One subscription for each user."""
-    return [
+    """One subscription for each user, however often he is named."""
+    each = (
         DesiredSubscription(
             desired.resource.replace(USER_PLACEHOLDER, user), desired.changes, desired.include_resource_data
         )
         for user in users
-    ]
+    )
+    return list({one.key: one for one in each}.values())
+
+
+def user_in(template: DesiredSubscription, resource: str) -> str | None:
+    """The user for whom a subscription was made from a template, None where it was not made from that one."""
+    before, _, after = template.resource.partition(USER_PLACEHOLDER)
+    fits = re.fullmatch(f"{re.escape(before)}({_ID}){re.escape(after)}", resource, re.IGNORECASE)
+    return fits[1] if fits else None
 
 
 class _Wrong(Exception):

@@ -20,6 +20,11 @@ GAPS = "gaps/"
 # (https://learn.microsoft.com/graph/change-notifications-lifecycle-events#responding-to-reauthorizationrequired-notifications).
 # Asked for and given within this time, it leaves no gap.
 CHALLENGE_GRACE = timedelta(minutes=10)
+# Graph repeats a lifecycle notification for four hours. Whoever was away for longer than this may have missed one; and
+# what comes within that time of an absence (several runs missed) may have been said in it for the first time.
+REPEATED_FOR = timedelta(hours=4)
+AWAY = timedelta(hours=3)
+ABSENCE = timedelta(minutes=35)
 # A storm of hints about one subscription is answered by one look.
 ONE_LOOK = timedelta(minutes=1)
 # Which notifications were missed, nobody says. Graph tries for four hours, and is an hour late at most.
@@ -35,7 +40,9 @@ class Tracked:
 
     ``challenged_at``: Graph asked for a new authorisation and has not got it. ``refused_since``: Graph has been
     refusing us, so that deliveries may be paused. ``hinted_at`` and ``missed_at``: when a lifecycle notification last
-    made us look, and last told of missed ones. ``renewed_at``: when Graph last authorised it anew.
+    made us look, and last told of missed ones. ``renewed_at``: when a PATCH last authorised it anew; ``authorised_at``:
+    the same, or when it was made. ``unseen_since`` and ``seen_again_at``: the last time that nobody looked for a while.
+    ``predecessor`` is the id of the one before it, of which news may still come.
     """
 
     id: str
@@ -48,11 +55,21 @@ class Tracked:
     hinted_at: datetime | None = None
     missed_at: datetime | None = None
     renewed_at: datetime | None = None
+    authorised_at: datetime | None = None
+    unseen_since: datetime | None = None
+    seen_again_at: datetime | None = None
+    predecessor: str | None = None
 
     @property
     def doubted(self) -> bool:
         """Whether its deliveries may be paused until it is renewed."""
         return self.challenged_at is not None or self.refused_since is not None
+
+    def uncertain_since(self, now: datetime) -> datetime | None:
+        """Since when its deliveries may have been paused, None where they have not. A prompt answer leaves no gap."""
+        late = self.challenged_at is not None and now - self.challenged_at > CHALLENGE_GRACE
+        since = [self.refused_since, self.challenged_at if late else None]
+        return min((each for each in since if each is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """All that is remembered, by resource key. Whoever holds the claim acts; it ends by itself."""
+    """All that is remembered, by resource key. Whoever holds the claim acts; it ends by itself.
+
+    ``awaited``: since when a resource has been wanted that never had a subscription.
+    """
 
     tracked: Mapping[str, Tracked] = field(default_factory=dict)
     problems: Mapping[str, Problem] = field(default_factory=dict)
@@ -84,6 +104,7 @@ class Watch:
     claimed_by: str | None = None
     claimed_until: datetime | None = None
     not_before: datetime | None = None
+    awaited: Mapping[str, datetime] = field(default_factory=dict)
 
     def may_claim(self, now: datetime) -> bool:
         """Whether nobody is at it."""
@@ -102,24 +123,27 @@ class Watch:
         problem = self.problems.get(key)
         return problem is None or now >= problem.retry_at
 
-    def with_problem(self, key: str, sentence: str, now: datetime) -> "Watch":
-        """As this, with a problem; each time that it comes again it is tried later."""
+    def with_problem(self, key: str, sentence: str, now: datetime, *, asked_graph: bool = True) -> "Watch":
+        """As this, with a problem. What Graph refused is tried later each time; what did not reach Graph, at once."""
         before = self.problems.get(key)
         since = before.since if before else now
-        wait = min(max(FIRST_RETRY, (now - since) / 2), LONGEST_RETRY)
+        wait = min(max(FIRST_RETRY, (now - since) / 2), LONGEST_RETRY) if asked_graph else timedelta(0)
         return replace(self, problems={**self.problems, key: Problem(sentence, since, now + wait)})
 
     def hinted(self, hint: LifecycleNotification, now: datetime) -> "Heard":
         """As this, having heard of a subscription. Of one that is none of ours nothing is believed."""
-        found = next(((key, each) for key, each in self.tracked.items() if each.id == hint.subscription_id), None)
-        if found is None:
+        about = hint.subscription_id
+        found = next(((key, each) for key, each in self.tracked.items() if about in (each.id, each.predecessor)), None)
+        if found is None or (found[1].id != about and hint.event != MISSED):
+            # Of a predecessor only what it missed is news: everything else ended with it.
             return Heard(self)
         key, tracked = found
         look = not _lately(tracked.hinted_at, now)
         gap = None
-        # Graph says the same thing more than once; what was renewed a moment ago has its answer.
-        if hint.event == REAUTHORIZE and not _lately(tracked.renewed_at, now):
-            tracked = replace(tracked, challenged_at=tracked.challenged_at or now)
+        if hint.event == REAUTHORIZE and not _answered(tracked, hint.received_at or now, now):
+            tracked = replace(
+                tracked, challenged_at=tracked.challenged_at or _said_at(tracked, hint.received_at or now)
+            )
         if hint.event == MISSED and not _lately(tracked.missed_at, now):
             tracked = replace(tracked, missed_at=now)
             gap = Gap(tracked.resource, now - MISSED_REACH, now, "Graph missed notifications")
@@ -140,7 +164,7 @@ class Watch:
     def seen_live(self, key: str, live: Tracked, now: datetime, *, renewed: bool) -> "tuple[Watch, Gap | None]":
         """As this, with Graph having told that a subscription lives; and the gap that it ends, if there was one."""
         before = self.tracked.get(key)
-        gap = None if before is None else _gap(before, live, now, renewed=renewed)
+        gap = self._first(key, live, now) if before is None else _gap(before, live, now, renewed=renewed)
         if before is not None and before.id == live.id and not renewed:
             # Seen, and not authorised anew: doubts stay until it is.
             live = replace(
@@ -148,12 +172,48 @@ class Watch:
                 challenged_at=before.challenged_at,
                 refused_since=before.refused_since,
                 renewed_at=before.renewed_at,
+                authorised_at=before.authorised_at,
             )
         if before is not None:
             if renewed and before.id == live.id:
                 live = replace(live, renewed_at=now)
-            live = replace(live, hinted_at=before.hinted_at, missed_at=before.missed_at)
-        return replace(self, tracked={**self.tracked, key: live}), gap
+            unseen = now - before.last_live > ABSENCE
+            live = replace(
+                live,
+                hinted_at=before.hinted_at,
+                missed_at=before.missed_at,
+                unseen_since=before.last_live if unseen else before.unseen_since,
+                seen_again_at=now if unseen else before.seen_again_at,
+                predecessor=before.predecessor if before.id == live.id else before.id,
+            )
+        awaited = {name: since for name, since in self.awaited.items() if name != key}
+        return replace(self, tracked={**self.tracked, key: live}, awaited=awaited), gap
+
+    def awaiting(self, keys: Iterable[str], now: datetime) -> "Watch":
+        """As this, with resources wanted that have no subscription yet and could not be given one."""
+        missing = {key: self.awaited.get(key, now) for key in keys if key not in self.tracked}
+        return replace(self, awaited={**self.awaited, **missing})
+
+    def away(self, now: datetime) -> "Watch":
+        """As this, where nobody has looked for so long that a challenge may have come and gone unheard."""
+        since = self.reconciled_at
+        if since is None or now - since <= AWAY:
+            return self
+        tracked = {
+            key: replace(each, challenged_at=min(each.challenged_at or since, since))
+            for key, each in self.tracked.items()
+        }
+        return replace(self, tracked=tracked)
+
+    def unwanted(self, keys: Collection[str], listed: Collection[str], now: datetime) -> list[Gap]:
+        """Gaps of what is wanted no more, and had ended or paused before: no successor will tell of them."""
+        gaps = []
+        for key, each in self.tracked.items():
+            ended_since = None if each.id in listed else each.last_live
+            since = [instant for instant in (ended_since, each.uncertain_since(now)) if instant is not None]
+            if key not in keys and since:
+                gaps.append(Gap(each.resource, min(since), now, "it had ended or paused before it was wanted no more"))
+        return gaps
 
     def without_problem(self, key: str) -> "Watch":
         """As this, with a problem solved."""
@@ -165,7 +225,13 @@ class Watch:
             self,
             tracked={key: each for key, each in self.tracked.items() if key in keys},
             problems={key: each for key, each in self.problems.items() if key in keys},
+            awaited={key: since for key, since in self.awaited.items() if key in keys},
         )
+
+    def _first(self, key: str, live: Tracked, now: datetime) -> Gap | None:
+        """The gap before the first subscription to a resource: since it was wanted and could not be made."""
+        since = self.awaited.get(key)
+        return None if since is None else Gap(live.resource, since, now, "it could not be made before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +247,33 @@ def _lately(then: datetime | None, now: datetime) -> bool:
     return then is not None and now - then < ONE_LOOK
 
 
+def _answered(tracked: Tracked, received_at: datetime, now: datetime) -> bool:
+    # Graph says the same thing more than once; what was renewed after it was said, or a moment ago, has its answer.
+    renewed_since = tracked.renewed_at is not None and tracked.renewed_at > received_at
+    return renewed_since or _lately(tracked.renewed_at, now)
+
+
+def _said_at(tracked: Tracked, received_at: datetime) -> datetime:
+    # What comes soon after an absence may be said for the second time: Graph repeats it for hours.
+    seen_again_at, unseen_since, renewed_at = tracked.seen_again_at, tracked.unseen_since, tracked.renewed_at
+    if seen_again_at is None or unseen_since is None or received_at - seen_again_at > REPEATED_FOR:
+        return received_at
+    settled_since = renewed_at is not None and renewed_at >= seen_again_at
+    return received_at if settled_since else min(received_at, unseen_since)
+
+
 def _gap(before: Tracked, live: Tracked, now: datetime, *, renewed: bool) -> Gap | None:
+    uncertain_since = before.uncertain_since(now)
     if before.id != live.id:
         # Its predecessor ended some time after it was last seen. Which second that was, nobody tells.
-        return Gap(live.resource, min(before.last_live, before.refused_since or now), now, "the subscription was gone")
-    if renewed and before.refused_since is not None:
-        return Gap(live.resource, before.refused_since, now, "Graph refused the app")
-    if renewed and before.challenged_at is not None and now - before.challenged_at > CHALLENGE_GRACE:
-        return Gap(live.resource, before.challenged_at, now, "a new authorisation came late")
-    return None
+        begin = min(before.last_live, uncertain_since or now)
+        return Gap(live.resource, begin, now, "the subscription was gone")
+    if not renewed or uncertain_since is None:
+        return None
+    refused = before.refused_since is not None
+    return Gap(
+        live.resource, uncertain_since, now, "Graph refused the app" if refused else "a new authorisation came late"
+    )
 
 
 def to_json(watch: Watch) -> bytes:
@@ -199,6 +283,7 @@ def to_json(watch: Watch) -> bytes:
             "version": VERSION,
             "reconciledAt": _text(watch.reconciled_at),
             "notBefore": _text(watch.not_before),
+            "awaited": {key: _text(since) for key, since in watch.awaited.items()},
             "claimedBy": watch.claimed_by,
             "claimedUntil": _text(watch.claimed_until),
             "subscriptions": {
@@ -213,6 +298,10 @@ def to_json(watch: Watch) -> bytes:
                     "hintedAt": _text(each.hinted_at),
                     "missedAt": _text(each.missed_at),
                     "renewedAt": _text(each.renewed_at),
+                    "authorisedAt": _text(each.authorised_at),
+                    "unseenSince": _text(each.unseen_since),
+                    "seenAgainAt": _text(each.seen_again_at),
+                    "predecessor": each.predecessor,
                 }
                 for key, each in watch.tracked.items()
             },
@@ -239,6 +328,7 @@ def from_json(content: bytes) -> Watch:
             claimed_by=document["claimedBy"],
             claimed_until=parse_instant(document["claimedUntil"]),
             not_before=parse_instant(document["notBefore"]),
+            awaited={key: _instant(since) for key, since in document["awaited"].items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise ValueError("the blob with the subscriptions' state is none of ours") from None
@@ -257,6 +347,10 @@ def _tracked(fields: Mapping[str, object]) -> Tracked:
         hinted_at=parse_instant(fields["hintedAt"]),
         missed_at=parse_instant(fields["missedAt"]),
         renewed_at=parse_instant(fields["renewedAt"]),
+        authorised_at=parse_instant(fields["authorisedAt"]),
+        unseen_since=parse_instant(fields["unseenSince"]),
+        seen_again_at=parse_instant(fields["seenAgainAt"]),
+        predecessor=None if fields["predecessor"] is None else str(fields["predecessor"]),
     )
 
 

@@ -48,7 +48,7 @@ class Heeding:
             try:
                 if not carries(item, self.client_states):
                     raise ClientStateMismatch("the item does not carry our clientState; another item of its post does")
-                hints[parse_lifecycle_item(item)] = None
+                hints[parse_lifecycle_item(item, kept.received_at)] = None
             except CannotArchive as error:
                 park_item(self.dead_letters, kept, position, error)
         return list(hints)

@@ -68,6 +68,15 @@ class Subscribing:
         """A lifecycle notification about a subscription, by default the one that lives."""
         self.reconciling.heed([LifecycleNotification(subscription_id or self.only.id, event)])
 
+    def slow_handshakes(self, seconds: float) -> None:
+        """From now on each URL takes so long to answer Graph's question."""
+
+        def slow(_: str) -> bool:
+            self.world.pass_time(seconds=seconds)
+            return True
+
+        self.graph.handshake = slow
+
     @property
     def only(self) -> Life:
         """The one subscription that lives."""
