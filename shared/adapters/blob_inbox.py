@@ -5,12 +5,15 @@ retries, which take more than a minute, are for workers.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
@@ -34,10 +37,11 @@ def open_inbox(
         "connection_timeout": PATIENCE_SECONDS,
         "read_timeout": PATIENCE_SECONDS,
         "retry_policy": LinearRetry(backoff=0, retry_total=1, random_jitter_range=0),
-        "connection_verify": ca_bundle or True,
     }
 
     def make_client() -> ContainerClient:
+        if ca_bundle is not None:
+            options["transport"] = _trusting(ca_bundle)
         if connection_string is not None:
             return ContainerClient.from_connection_string(connection_string, INBOX, **options)
         from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 - slow, and needed for this form only
@@ -47,6 +51,14 @@ def open_inbox(
         )
 
     return BlobInbox(make_client)
+
+
+def _trusting(ca_bundle: str) -> AioHttpTransport:
+    """A transport that reads the bundle once; given by its path, the SDK would read it again for each call."""
+    trust = ssl.create_default_context(cafile=ca_bundle)
+    # As the transport opens a session by itself, which it can't with a context of ours.
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), auto_decompress=False, trust_env=True)
+    return AioHttpTransport(session=session)
 
 
 class BlobInbox:

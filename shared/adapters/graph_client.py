@@ -66,7 +66,10 @@ class GraphClient:
 
     def roles(self) -> frozenset[str]:
         """See the port."""
-        claims = jwt.decode(self._token(), options={"verify_signature": False})
+        try:
+            claims = jwt.decode(self._token(), options={"verify_signature": False})
+        except jwt.InvalidTokenError as error:
+            raise GraphUnavailable("Entra ID's token for Graph can't be read; it is asked for again") from error
         roles = claims.get("roles")
         return frozenset(roles) if isinstance(roles, list) else frozenset()
 
@@ -115,19 +118,19 @@ class GraphClient:
                 raise GraphUnavailable(f"{what}: the pages go in circles; it is looked at again")
             seen.add(url)
             document = self._request("GET", url, what, None, headers)
-            page = document if isinstance(document, dict) else {}
-            values = page.get("value")
-            yield from values if isinstance(values, list) else []
-            following = page.get("@odata.nextLink")
+            values = document.get("value") if isinstance(document, dict) else None
+            if not isinstance(document, dict) or not isinstance(values, list):
+                # A page of a proxy in between, say. Read as "none", it would have everything made or deleted anew.
+                raise GraphUnavailable(f"{what}: the answer is no list; it is looked at again")
+            yield from values
+            following = document.get("@odata.nextLink")
             url = None if following is None else self._checked(following, what)
 
     def _checked(self, link: object, what: str) -> str:
         """A nextLink, which gets our token: only to the host that we asked, over https, below the API version."""
-        ours, theirs = urlsplit(self._url("")), urlsplit(link if isinstance(link, str) else "")
-        same_origin = (theirs.scheme, theirs.netloc.lower()) == (ours.scheme, ours.netloc.lower())
-        if not same_origin or not theirs.path.startswith(ours.path):
+        if not isinstance(link, str) or not _is_below(link, self._url("")):
             raise GraphUnavailable(f"{what}: the next page is elsewhere; it is not followed")
-        return str(link)
+        return link
 
     def _call(self, method: str, path: str, what: str, body: Mapping[str, object] | None = None) -> object:
         return self._request(method, self._url(path), what, body, {})
@@ -159,6 +162,15 @@ class GraphClient:
 
     def _url(self, path: str) -> str:
         return f"{self._endpoint}/{self._version}/{path}"
+
+
+def _is_below(link: str, base: str) -> bool:
+    try:
+        ours, theirs = urlsplit(base), urlsplit(link)
+    except ValueError:
+        return False
+    same_origin = (theirs.scheme, theirs.netloc.lower()) == (ours.scheme, ours.netloc.lower())
+    return same_origin and theirs.path.startswith(ours.path)
 
 
 def _inner(number: int, call: GraphCall) -> Mapping[str, object]:

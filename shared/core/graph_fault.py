@@ -28,7 +28,7 @@ _RETRIED = frozenset({401, 408, 423, 429})
 
 
 def fault(
-    status: int, body: object, headers: Mapping[str, str], what: str, now: datetime
+    status: int, body: object, headers: Mapping[str, object], what: str, now: datetime
 ) -> GraphNotFound | GraphConflict | GraphRefused | GraphUnavailable:
     """The error for an answer that is no success. ``what`` says what was asked, with its id."""
     code = _code(body)
@@ -42,14 +42,16 @@ def fault(
     return GraphRefused(f"{told}: {_SENTENCES.get(status, 'Graph refuses it')}", code=code, status=status)
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta:
+def retry_after(headers: Mapping[str, object], now: datetime) -> timedelta:
     """How long to wait: seconds or a date in ``Retry-After``, a default for anything else, never over ten minutes."""
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    if re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        wait = timedelta(seconds=int(text))
+    # In a batch the value may be a JSON number.
+    text = next((str(value) for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    if re.fullmatch(r"\d+", text, re.ASCII):
+        wait = MAX_RETRY_AFTER if len(text) > 6 else timedelta(seconds=int(text))
     else:
         try:
-            wait = parsedate_to_datetime(text).astimezone(UTC) - now
+            date = parsedate_to_datetime(text)
+            wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
         except (ValueError, TypeError, OverflowError):
             wait = DEFAULT_RETRY_AFTER
     return min(max(wait, timedelta(seconds=1)), MAX_RETRY_AFTER)

@@ -6,43 +6,40 @@ case only count as the same.
 """
 
 import json
-import re
 
 from shared.core.errors import MalformedRequest
-
-# Possessive, and content without a closing quote matches to its end: hostile input is read once, never again and again.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_SQUARE = bytes.maketrans(b"{}", b"[]")
-_NOT_A_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
-
-
-def deeper_than(document: bytes, limit: int) -> bool:
-    """Whether arrays and objects nest deeper than ``limit`` levels, told without parsing.
-
-    Each round takes the innermost pairs away, so what is left after ``limit`` rounds was deeper, or is no JSON at all.
-    """
-    brackets = _STRING.sub(b"", document).translate(_SQUARE, _NOT_A_BRACKET)
-    for _ in range(limit):
-        remaining = brackets.replace(b"[]", b"")
-        if len(remaining) == len(brackets):
-            break
-        brackets = remaining
-    return bool(brackets)
 
 
 def parse(document: bytes, *, max_nesting: int) -> object:
     """The parsed document.
 
     Raises MalformedRequest when it is not UTF-8 JSON, is nested deeper than ``max_nesting`` or names a property twice.
+    The parser itself gives up at the interpreter's recursion limit, so no depth can hurt before it is known.
     """
-    if deeper_than(document, max_nesting):
-        raise MalformedRequest(f"the body is nested deeper than {max_nesting}, or its brackets do not match")
     try:
-        return json.loads(document.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+        parsed = json.loads(document.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         # ValueError covers UnicodeDecodeError, JSONDecodeError and integers beyond Python's digit limit. The cause is
         # left out because a JSONDecodeError carries the whole document.
         raise MalformedRequest("the body is not UTF-8 JSON") from None
+    if _deeper_than(parsed, max_nesting):
+        raise MalformedRequest(f"the body is nested deeper than {max_nesting}")
+    return parsed
+
+
+def _deeper_than(value: object, limit: int) -> bool:
+    """Whether arrays and objects nest deeper than ``limit`` levels, told level by level and without recursion."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit):
+        level = [
+            member
+            for container in level
+            for member in (container.values() if isinstance(container, dict) else container)
+            if isinstance(member, dict | list)
+        ]
+        if not level:
+            return False
+    return bool(level)
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -146,7 +146,8 @@ class Watch:
             )
         if hint.event == MISSED and not _lately(tracked.missed_at, now):
             tracked = replace(tracked, missed_at=now)
-            gap = Gap(tracked.resource, now - MISSED_REACH, now, "Graph missed notifications")
+            said_at = hint.received_at or now
+            gap = Gap(tracked.resource, said_at - MISSED_REACH, now, "Graph missed notifications")
         if look:
             tracked = replace(tracked, hinted_at=now)
         return Heard(replace(self, tracked={**self.tracked, key: tracked}), gap=gap, look=look)
@@ -310,7 +311,6 @@ def to_json(watch: Watch) -> bytes:
                 for key, each in watch.problems.items()
             },
         },
-        indent=1,
     ).encode()
 
 

@@ -82,7 +82,7 @@ class SubscriptionRun:
         self.watch = self.watch.away(now)
         try:
             self._reconcile()
-        except GraphRefused as error:
+        except (GraphRefused, GraphNotFound) as error:
             # Graph refuses the app itself. Deliveries may stop any time, and nobody tells when.
             self.watch = self.watch.refused(self.watch.tracked, now).with_problem(EVERYTHING, str(error), now)
             logger.error("Graph refuses the app: %s", error)  # noqa: TRY400 - the sentence is all there is to know

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import MalformedRequest
-from shared.core.strict_json import deeper_than, parse
+from shared.core.strict_json import parse
 
 LEAVES = (
     st.none()
@@ -119,8 +119,10 @@ def test_depth_is_told_as_by_a_reader(document: object) -> None:
 
     text = json.dumps(document).encode()
 
-    assert not deeper_than(text, depth(document))
-    assert depth(document) == 0 or deeper_than(text, depth(document) - 1)
+    assert parse(text, max_nesting=depth(document)) == document
+    if depth(document) > 0:
+        with pytest.raises(MalformedRequest, match="deeper"):
+            parse(text, max_nesting=depth(document) - 1)
 
 
 @given(st.binary(max_size=200))
