@@ -1,8 +1,8 @@
 """Settings and adapters -> the flows, built on first use and kept.
 
 Nothing is built at import: an exception there makes the whole app vanish on Azure without a reason in its logs. Each
-part imports what it needs when it is built, so that a cold start for a webhook loads no Key Vault, no cryptography and
-no HTTP client that it does not use (benchmarks/receive.py prints the times).
+part imports what it needs when it is built, so that a cold start for a webhook loads neither Key Vault nor identity nor
+the worker's rules (benchmarks/receive.py prints the times).
 """
 # ruff: noqa: PLC0415 - see above
 

@@ -37,6 +37,8 @@ def open_inbox(
         "connection_timeout": PATIENCE_SECONDS,
         "read_timeout": PATIENCE_SECONDS,
         "retry_policy": LinearRetry(backoff=0, retry_total=1, random_jitter_range=0),
+        # The SDK would look for a proxy in the environment before each call, which takes a third of the call's time.
+        "use_env_settings": False,
     }
 
     def make_client() -> ContainerClient:
@@ -54,10 +56,10 @@ def open_inbox(
 
 
 def _trusting(ca_bundle: str) -> AioHttpTransport:
-    """A transport that reads the bundle once; given by its path, the SDK would read it again for each call."""
+    """A transport that reads the bundle once; given its path, the SDK would read it again for each call."""
     trust = ssl.create_default_context(cafile=ca_bundle)
     # As the transport opens a session by itself, which it can't with a context of ours.
-    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), auto_decompress=False, trust_env=True)
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), auto_decompress=False)
     return AioHttpTransport(session=session)
 
 

@@ -1,6 +1,5 @@
 """Who sent this? Every validation token of a post is checked, and the tenants that they vouch for are told."""
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -25,7 +24,7 @@ class Genuineness:
     def __init__(self, keys: SigningKeys, rules: TokenRules) -> None:
         self._keys = keys
         self._rules = rules
-        self._signed: OrderedDict[bytes, tuple[UnverifiedToken, RSAPublicKey]] = OrderedDict()
+        self._signed: OrderedDict[str, tuple[UnverifiedToken, RSAPublicKey]] = OrderedDict()
         self._lock = threading.Lock()
 
     def tenants(self, tokens: Iterable[object], received_at: datetime) -> frozenset[str]:
@@ -43,7 +42,7 @@ class Genuineness:
         return frozenset(token.tenant_id for token in claimed)
 
     def _claimed(self, token: str, received_at: datetime) -> UnverifiedToken:
-        remembered = self._signed.get(_fingerprint(token))
+        remembered = self._signed.get(token)
         claimed = remembered[0] if remembered else read_claims(token, self._rules)
         check_times(claimed, received_at)
         return claimed
@@ -53,13 +52,12 @@ class Genuineness:
         key = self._keys.find(token.issuer, token.kid, received_at)
         if key is None:
             raise NotGenuine("a validation token is signed with a key that its issuer does not publish")
-        fingerprint = _fingerprint(token.text)
-        remembered = self._signed.get(fingerprint)
+        remembered = self._signed.get(token.text)
         if remembered and remembered[1] is key:
             return
         check_signature(token, key)
         with self._lock:
-            self._signed[fingerprint] = (token, key)
+            self._signed[token.text] = (token, key)
             while len(self._signed) > REMEMBERED_TOKENS:
                 self._signed.popitem(last=False)
 
@@ -68,7 +66,3 @@ def _text(token: object) -> str:
     if not isinstance(token, str):
         raise NotGenuine("a validation token is not text")
     return token
-
-
-def _fingerprint(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
