@@ -8,8 +8,10 @@ from itertools import islice
 from shared.core.archive_path import dead_letter_name
 from shared.core.dead_letter import DeadLetter, ReplayReport, from_json, to_json
 from shared.core.errors import CannotArchive, ClientStateMismatch, MalformedNotification, Unavailable
+from shared.core.inbox_name import LIFECYCLE
 from shared.core.instants import format_instant
-from shared.flows.archive import Archiving
+from shared.core.notification import parse_lifecycle_item
+from shared.flows.archive import Archiving, Outcome
 from shared.ports import Clock, Container
 
 logger = logging.getLogger(__name__)
@@ -79,6 +81,10 @@ class Replaying:
         # The others carried our clientState when they came; the secret may have changed since.
         if letter.reason == ClientStateMismatch.reason:
             self.archiving.check_client_state(letter.item)
+        if letter.post.startswith(f"{LIFECYCLE}/"):
+            # A hint is not archived. If it is understood now, it is also old: Graph is looked at every five minutes.
+            parse_lifecycle_item(letter.item)
+            return Outcome.DUPLICATE.value
         provenance = self.archiving.provenance(letter.validation_tokens, letter.received_at)
         return self.archiving.archive(letter.item, provenance).value
 

@@ -8,7 +8,8 @@ from shared.core.errors import CannotArchive, KeyVaultUnavailable
 from shared.core.inbox_name import LIFECYCLE, NOTIFICATIONS
 from shared.core.instants import format_instant
 from shared.core.subscription_rules import DesiredSubscription
-from shared.core.subscription_watch import GAPS, WATCH, Watch, from_json
+from shared.core.subscription_watch import GAPS, WATCH, Watch
+from shared.core.watch_json import from_json
 from shared.ports import Clock, Container, KeyRing
 
 SCHEMA_VERSION = 1

@@ -13,7 +13,8 @@ from datetime import timedelta
 
 from shared.core.errors import Busy, StorageUnavailable
 from shared.core.instants import format_instant
-from shared.core.subscription_watch import GAPS, WATCH, Gap, Watch, from_json, to_json
+from shared.core.subscription_watch import GAPS, WATCH, Gap, Watch
+from shared.core.watch_json import from_json, to_json
 from shared.ports import Clock, Container
 
 logger = logging.getLogger(__name__)

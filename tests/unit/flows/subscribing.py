@@ -7,7 +7,8 @@ from datetime import timedelta
 from shared.core.instants import parse_instant
 from shared.core.notification import LifecycleNotification
 from shared.core.subscription_rules import DesiredSubscription, parse_desired
-from shared.core.subscription_watch import GAPS, WATCH, Problem, Tracked, Watch, from_json
+from shared.core.subscription_watch import GAPS, WATCH, Problem, Tracked, Watch
+from shared.core.watch_json import from_json
 from shared.flows.subscriptions import Reconciling
 from shared.ports import CertificateVersion
 from tests.fake_graph import FakeGraph, Life, Span, merged, without

@@ -1,6 +1,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -343,3 +344,15 @@ def test_a_dead_letter_is_json_for_people_to_read(capture: Capture) -> None:
 
     assert json.loads(blob.content)["item"] == ONE
     assert b"\n" in blob.content
+
+
+@pytest.mark.parametrize(("event", "stays"), [("somethingNew", True), ("missed", False)])
+def test_a_hint_is_never_archived_and_leaves_once_it_is_understood(capture: Capture, event: str, stays: bool) -> None:
+    hint = {"subscriptionId": "s1", "lifecycleEvent": event}
+    post_name = NAME.replace("notifications/", "lifecycle/")
+    park(capture.dead_letters, replace(LETTER, reason="unknown-lifecycle-event", item=hint, post=post_name))
+    report = capture.replaying.replay(None)
+
+    assert capture.archived == {}
+    assert capture.reasons == (Counter({"unknown-lifecycle-event": 1}) if stays else Counter())
+    assert report.outcomes == (Counter() if stays else Counter({"duplicate": 1}))
