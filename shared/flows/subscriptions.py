@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from shared.core.notification import LifecycleNotification
 from shared.core.subscription_rules import DesiredSubscription
 from shared.core.subscription_watch import Gap, Watch
+from shared.flows.subscription_notes import SubscriptionNotes
 from shared.flows.subscription_run import SubscriptionRun
 from shared.flows.watch_claim import WatchClaim
 from shared.ports import Clock, Container, Graph, KeyRing
@@ -74,9 +75,8 @@ class Reconciling:
         SubscriptionRun(
             graph=self.graph,
             key_ring=self.key_ring,
-            claim=claim,
+            notes=SubscriptionNotes(claim, self.clock, watch),
             wanted=wanted,
-            watch=watch,
             notification_url=self.notification_url,
             lifecycle_url=self.lifecycle_url,
             client_state=self.client_state,

@@ -19,7 +19,7 @@ from shared.core.subscription import RENEW_BELOW
 from shared.core.subscription_rules import MAX_LIFE
 from shared.core.subscription_watch import WATCH
 from shared.flows import subscription_run
-from shared.flows.subscription_run import MAX_CHANGES
+from shared.flows.subscription_changes import MAX_CHANGES
 from shared.flows.subscriptions import Reconciling
 from tests.fake_graph import CONFIDENTIAL, FakeGraph, length
 from tests.fakes import Crash, World
