@@ -37,7 +37,6 @@ class ResourceRule:
     changes: frozenset[str]
     permissions: tuple[str, ...]
     filterable: bool = False
-    rich: bool = True
 
 
 def _row(

@@ -42,6 +42,21 @@ def test_the_certificate_is_rotated_and_older_content_still_opens(subscribing_ap
     assert app.gaps() == []
 
 
+def test_a_graph_that_takes_no_certificate_in_a_patch_gets_a_new_subscription(subscribing_app: App) -> None:
+    app = subscribing_app
+    app.renew()
+    before = app.subscriptions()[COPILOT]
+    app.cloud.call(lambda graph: setattr(graph.policy, "strict_patch", True))
+    version = app.cloud.call(lambda graph: graph.rotate_certificate().id)
+    app.host.restart()
+    app.renew()
+    after = app.subscriptions()[COPILOT]
+    assert after["encryptionCertificateId"] == version
+    assert after["id"] != before["id"]
+    assert {gap["resource"] for gap in app.gaps()} == {COPILOT, "chats"}
+    assert conversation_is_archived(app)
+
+
 def test_a_removed_subscription_is_made_again_and_the_gap_is_to_be_exported(subscribing_app: App) -> None:
     app = subscribing_app
     app.renew()
