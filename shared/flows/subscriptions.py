@@ -47,6 +47,7 @@ class Reconciling:
     def heed(self, hints: Iterable[LifecycleNotification]) -> None:
         """A run because Graph hinted at something; none where the hints say nothing new. Raises as ``reconcile``."""
         if self.desired is None:
+            logger.warning("SUBSCRIPTIONS is not set: a lifecycle notification is nobody's business here")
             return
         hints = list(hints)
         peeked = WatchClaim(self.state, self.clock)

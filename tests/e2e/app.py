@@ -3,14 +3,14 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from azure.storage.blob import BlobServiceClient
 
-from local.azurite import Azurite
+from local.azurite import Azurite, Tls
 from local.free_ports import free_ports
 from local.functions_host.process import HostProcess
 from local.graph.content.change import Change
@@ -96,25 +96,46 @@ class App:
 
 
 @contextmanager
-def running_app(folder: Path, *, engine: str, resources: Sequence[str] | None = None) -> Iterator[App]:
-    """The app with everything around it. ``resources`` is what SUBSCRIPTIONS wants; None leaves it unset."""
+def running_app(
+    folder: Path, *, engine: str, resources: Sequence[str] | None = None, by_identity: bool = False
+) -> Iterator[App]:
+    """The app with everything around it. ``resources`` is what SUBSCRIPTIONS wants; None leaves it unset.
+
+    ``by_identity``: as on Azure, no secret anywhere. Storage is reached over TLS by the managed identity, which also
+    vouches for the app registration.
+    """
     (folder / "graph").mkdir()
     (port,) = free_ports(1)
-    with (
-        Azurite(location=folder / "azurite") as azurite,
-        run_in_thread(folder=folder / "graph", seed=7, faults=Faults.friendly()) as cloud,
-    ):
+    with run_in_thread(folder=folder / "graph", seed=7, faults=Faults.friendly()) as cloud, ExitStack() as stack:
+        certificate = Tls(folder / "graph" / "server.pem", folder / "graph" / "server-key.pem")
+        azurite = stack.enter_context(Azurite(location=folder / "azurite", tls=certificate if by_identity else None))
         settings = {
             **cloud.graph.settings(),
+            **(_identity(cloud, azurite) if by_identity else _secrets(azurite)),
             "FUNCTIONS_WORKER_RUNTIME": "python",
-            "AzureWebJobsStorage": azurite.connection_string,
-            "ARCHIVE_STORAGE": azurite.connection_string,
             "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
             "RENEW_SCHEDULE": "0 */5 * * * *",
             "SWEEP_SCHEDULE": "0 */5 * * * *",
         }
+        if by_identity:
+            del settings["GRAPH_CLIENT_SECRET"]
         if resources is not None:
             settings["SUBSCRIPTIONS"] = json.dumps([{"resource": resource} for resource in resources])
         log = folder / "host.log"
         with HostProcess(settings, function_key=FUNCTION_KEY, port=port, timers=False, engine=engine, log=log) as host:
             yield App(folder, azurite, cloud, host)
+
+
+def _secrets(azurite: Azurite) -> dict[str, str]:
+    return {"AzureWebJobsStorage": azurite.connection_string, "ARCHIVE_STORAGE": azurite.connection_string}
+
+
+def _identity(cloud: ThreadedSimulator, azurite: Azurite) -> dict[str, str]:
+    return {
+        **cloud.graph.identity_environment(),
+        "AzureWebJobsStorage__blobServiceUri": azurite.blob_url,
+        "AzureWebJobsStorage__queueServiceUri": azurite.queue_url,
+        "AzureWebJobsStorage__credential": "managedidentity",
+        "ARCHIVE_STORAGE__blobServiceUri": azurite.blob_url,
+        "ARCHIVE_STORAGE__credential": "managedidentity",
+    }

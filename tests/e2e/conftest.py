@@ -24,3 +24,11 @@ def subscribing_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
     wanted = ["copilot/interactionHistory/getAllEnterpriseInteractions", "/chats"]
     with running_app(tmp_path, engine=request.param, resources=wanted) as running:
         yield running
+
+
+@pytest.fixture(params=ENGINES)
+def secretless_app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[App]:
+    """As on Azure: the managed identity opens storage and vault, and vouches for the app registration."""
+    wanted = ["copilot/interactionHistory/getAllEnterpriseInteractions"]
+    with running_app(tmp_path, engine=request.param, resources=wanted, by_identity=True) as running:
+        yield running
