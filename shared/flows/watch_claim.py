@@ -61,6 +61,8 @@ class WatchClaim:
 
     def release(self) -> None:
         """Give the claim back; one that is not ours any more is left alone."""
+        if self.watch.claimed_by != self._by:
+            return
         try:
             self._write(self.watch.released())
         except (Busy, StorageUnavailable) as error:

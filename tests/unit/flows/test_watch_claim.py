@@ -123,6 +123,19 @@ def test_one_that_wakes_up_after_another_took_over_changes_nothing(late: str) ->
     other.save(replace(KNOWING, reconciled_at=NOW))
 
 
+def test_one_that_lost_its_claim_does_not_give_back_the_others() -> None:
+    setup = Setup()
+    slow = setup.taken()
+    setup.world.pass_time(hours=1)
+    quick = setup.taken()
+    with pytest.raises(Busy):
+        slow.save(KNOWING)
+    slow.release()
+
+    assert setup.stored == quick.watch
+    assert not setup.stored.may_claim(setup.world.now)
+
+
 def test_one_that_wakes_up_after_another_came_and_went_changes_nothing_either() -> None:
     setup = Setup()
     stalled = setup.taken()
