@@ -143,8 +143,11 @@ class Graph(Protocol):
         An error of one says nothing of the others. GraphUnavailable for one may mean that it was done all the same.
         """
 
-    def roles(self) -> frozenset[str]:
-        """The application permissions in our token; they may lag a day behind what was granted."""
+    def roles(self) -> frozenset[str] | None:
+        """The application permissions in our token, which may lag a day behind what was granted.
+
+        None where the token can't be read: to its bearer it is opaque, says Microsoft, and Graph decides anyhow.
+        """
 
     def licensed_users(self) -> Iterator[str]:
         """Ids of the users with a Copilot plan, fetched page by page."""

@@ -126,7 +126,7 @@ class FakeGraph:
             answers.append(answer)
         return answers
 
-    def roles(self) -> frozenset[str]:
+    def roles(self) -> frozenset[str] | None:
         with self._call("graph.roles"):
             return self.granted
 

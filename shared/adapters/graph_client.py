@@ -64,12 +64,12 @@ class GraphClient:
             answers += self._batch(calls[start : start + MAX_BATCH])
         return answers
 
-    def roles(self) -> frozenset[str]:
-        """See the port."""
+    def roles(self) -> frozenset[str] | None:
+        """See the port. https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens"""
         try:
             claims = jwt.decode(self._token(), options={"verify_signature": False})
-        except jwt.InvalidTokenError as error:
-            raise GraphUnavailable("Entra ID's token for Graph can't be read; it is asked for again") from error
+        except jwt.InvalidTokenError:
+            return None
         roles = claims.get("roles")
         return frozenset(roles) if isinstance(roles, list) else frozenset()
 

@@ -54,7 +54,7 @@ class SubscriptionChanges:
     changes_left: int = MAX_CHANGES
 
     @cached_property
-    def roles(self) -> frozenset[str]:
+    def roles(self) -> frozenset[str] | None:
         """Our permissions, looked at once and only where something is to be created."""
         return self.graph.roles()
 
@@ -88,7 +88,7 @@ class SubscriptionChanges:
     def _unobstructed(self, desired: DesiredSubscription) -> bool:
         """Whether a creation is worth asking Graph for; if not, the operator is told why."""
         sentence = None
-        if not self.roles & frozenset(desired.rule.permissions):
+        if self.roles is not None and not self.roles & frozenset(desired.rule.permissions):
             least = desired.rule.permissions[0]
             sentence = (
                 f"the app registration lacks {least} for {desired.rule.name}: grant it as an application permission"

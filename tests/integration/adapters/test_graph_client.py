@@ -29,17 +29,22 @@ from shared.ports import GraphCall
 
 USER = "copilot/users/{}/interactionHistory/getAllEnterpriseInteractions"
 SECRET = "the-secret-clientState"
-FAST = Timing(time_scale=3600, first_answer=1.0, retry_answer=5.0, handshake_answer=2.0)
+FAST = Timing(time_scale=3600, first_answer=1.0, retry_answer=5.0, handshake_answer=8.0)
 
 
 def now() -> datetime:
     return datetime.now(UTC)
 
 
+class Server(ThreadingHTTPServer):
+    # Forty handshakes of a batch come at once; the default keeps five waiting.
+    request_queue_size = 128
+
+
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """A small server on loopback for as long as the context lasts; yields its origin."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
@@ -557,13 +562,12 @@ def test_a_refused_token_request_is_unavailable_and_says_what_to_check() -> None
     assert "AADSTS" not in str(raised.value)
 
 
-@pytest.mark.parametrize(("roles", "read"), [(["a", "b"], {"a", "b"}), ("a", set()), (None, set())])
-def test_odd_roles_are_none(roles: object, read: set[str]) -> None:
+@pytest.mark.parametrize(("roles", "read"), [(["a", "b"], ["a", "b"]), ("a", []), (None, [])])
+def test_odd_roles_are_none(roles: object, read: list[str]) -> None:
     token = jwt.encode({"roles": roles}, "k" * 32, algorithm="HS256")
 
-    assert GraphClient("http://127.0.0.1:9", "v1.0", OneToken(token), now).roles() == read
+    assert GraphClient("http://127.0.0.1:9", "v1.0", OneToken(token), now).roles() == frozenset(read)
 
 
-def test_a_token_that_nobody_can_read_has_no_known_roles_and_is_no_crash() -> None:
-    with pytest.raises(GraphUnavailable):
-        GraphClient("http://127.0.0.1:9", "v1.0", OneToken("opaque"), now).roles()
+def test_a_token_that_nobody_can_read_says_nothing_about_roles() -> None:
+    assert GraphClient("http://127.0.0.1:9", "v1.0", OneToken("opaque"), now).roles() is None

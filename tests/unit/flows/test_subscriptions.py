@@ -781,3 +781,12 @@ def test_removed_twice_in_a_minute_it_is_looked_at_by_the_next_run() -> None:
 
     assert len(setup.graph.living()) == 1
     assert setup.uncovered(*setup.graph.silent(TENANT_WIDE, setup.graph.lives[0].born, setup.world.now)) == []
+
+
+def test_a_token_that_nobody_can_read_leaves_the_decision_to_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = Subscribing()
+    monkeypatch.setattr(setup.graph, "roles", lambda: None)
+    setup.run()
+
+    assert setup.only.key == KEY
+    assert setup.watch.problems == {}
