@@ -76,7 +76,7 @@ class Freshness:
     def due(self, now: datetime) -> bool:
         """Whether a refresh in the background should start."""
         old = self.loaded_at is None or now - self.loaded_at >= REFRESH_AFTER
-        return old and (self.attempted_at is None or now - self.attempted_at >= COOL_DOWN)
+        return old and self._cool(self.attempted_at, now)
 
     def usable(self, now: datetime) -> bool:
         """Whether the loaded keys may still be believed."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.core.errors import CaptureError, GraphConflict, GraphNotFound, GraphRefused, GraphUnavailable
+from shared.core.errors import CaptureError, GraphConflict, GraphNotFound, GraphRefused
 from shared.core.graph_subscription import creation, renewal
 from shared.core.subscription import (
     Action,
@@ -211,9 +211,6 @@ class SubscriptionChanges:
         for start in range(0, len(now_sent), BATCH):
             self.notes.claim.check()
             answers += self.graph.send(now_sent[start : start + BATCH])
-        for answer in answers:
-            if isinstance(answer, GraphUnavailable):
-                self.notes.postponed = answer
         return answers
 
 
