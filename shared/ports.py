@@ -4,12 +4,14 @@ What can't be reached raises an ``Unavailable``: no port returns "nothing" for "
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from shared.core.errors import CaptureError
 from shared.core.instants import parse_instant
+from shared.core.metrics import Metric
 from shared.core.subscription import ActualSubscription
 
 if TYPE_CHECKING:
@@ -151,3 +153,27 @@ class Graph(Protocol):
 
     def licensed_users(self) -> Iterator[str]:
         """Ids of the users with a Copilot plan, fetched page by page."""
+
+
+class Telemetry(Protocol):
+    """Metrics and spans. It never raises: what can't be told must not stop what is done."""
+
+    def measure(self, metric: Metric, value: float, **attributes: str) -> None:
+        """Count, spread or set, as the metric's row says; ``attributes`` are those of the row and no others."""
+
+    def span(self, name: str, **attributes: str | int) -> AbstractContextManager[None]:
+        """A span around what is done in it, below the current one. Attributes are ids and counts, never content."""
+
+
+class Silence:
+    """Telemetry that nobody asked for."""
+
+    def measure(self, metric: Metric, value: float, **attributes: str) -> None:
+        """See the port."""
+
+    def span(self, name: str, **attributes: str | int) -> AbstractContextManager[None]:  # noqa: ARG002 - see the port
+        """See the port."""
+        return nullcontext()
+
+
+SILENCE = Silence()
