@@ -3,10 +3,10 @@
 What can't be reached raises an ``Unavailable``: no port returns "nothing" for "I don't know".
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from shared.core.errors import CaptureError
@@ -51,14 +51,20 @@ class Container(Protocol):
     def read(self, name: str) -> Blob | None:
         """A whole blob, None where there is none."""
 
-    def replace(self, name: str, content: bytes, etag: str) -> bool:
-        """Write over the version that was read, metadata kept. False where it has changed or gone meanwhile."""
+    def replace(self, name: str, content: bytes, etag: str, metadata: Mapping[str, str] | None = None) -> bool:
+        """Write over the version that was read. False where it has changed or gone meanwhile.
+
+        Its metadata is kept where none is given.
+        """
 
     def delete(self, name: str, etag: str | None = None) -> bool:
         """Delete a blob, only that version where ``etag`` is given. False where it has changed or gone."""
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Names in alphabetical order, fetched page by page as they are asked for."""
+
+    def described(self, prefix: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Names with metadata, in alphabetical order. Ten times the price of ``names``, a hundredth of a read each."""
 
     def ages(self, prefix: str) -> Iterator[datetime]:
         """When each blob under the prefix was last written. Ten times the price of ``names``."""
@@ -78,10 +84,13 @@ class InboxWriter(Protocol):
 
 
 class Doorbell(Protocol):
-    """The queue that tells the worker which post waits in the inbox."""
+    """A queue that tells a worker what waits: a post in the inbox, or an export window."""
 
-    def ring(self, name: str) -> None:
-        """Put one inbox name on the queue. Raises StorageUnavailable."""
+    def ring(self, name: str, after: timedelta = timedelta(0)) -> None:
+        """Put one message on the queue, which nobody sees before ``after``. Raises StorageUnavailable."""
+
+    def ring_all(self, names: Iterable[str]) -> None:
+        """Put many on the queue, several at a time. Raises StorageUnavailable; then some of them may be there."""
 
     def depth(self) -> int:
         """About how many messages are on the queue, hidden ones included. Raises StorageUnavailable."""
@@ -152,7 +161,51 @@ class Graph(Protocol):
         """
 
     def licensed_users(self) -> Iterator[str]:
-        """Ids of the users with a Copilot plan, fetched page by page."""
+        """Ids of the users with a Copilot plan, in lower case, fetched page by page.
+
+        Where Graph does not take the query for the plan, those of the products that hold it.
+        """
+
+    def members(self, group_id: str) -> Iterator[str]:
+        """Ids of a group's users, nested groups included, in lower case, fetched page by page."""
+
+    def resource(self, path: str) -> bytes:
+        """What a notification without resource data is about: ``chats('…')``, relative to the API version.
+
+        Raises GraphNotFound or GraphRefused where Graph does not give it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPage:
+    """A page of interactions as parsed, the link to the next one, and what time it is by Graph's own clock."""
+
+    items: Sequence[object]
+    next_link: str | None
+    graph_now: datetime
+
+
+class Exports(Protocol):
+    """Graph's export of interactions. One request a call, none of them repeated here.
+
+    Raises GraphUnavailable for now, GraphNotFound and GraphRefused for a user or a request that Graph will not serve.
+    """
+
+    def first_page(self, user_id: str | None, query: str | None) -> ExportPage:
+        """The newest of a user, of the tenant where there is none; ``query`` is the ``$filter``, None for no filter."""
+
+    def next_page(self, link: str) -> ExportPage:
+        """Where an ``@odata.nextLink`` leads, verbatim. Raises GraphUnavailable for one that leads elsewhere."""
+
+
+class Pace(Protocol):
+    """The requests that the tenant has left, shared by all instances."""
+
+    def wait(self) -> None:
+        """Return when the next request may be sent. Raises StorageUnavailable, or GraphUnavailable for a long hold."""
+
+    def hold(self, wait: timedelta) -> None:
+        """Nobody asks for so long: Graph said so. Raises StorageUnavailable."""
 
 
 class Telemetry(Protocol):
