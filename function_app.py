@@ -5,6 +5,7 @@ from functools import partial
 import azure.functions as func
 
 from shared import wiring
+from shared.adapters import dashboard as dashboard_page
 from shared.adapters import functions_http
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -36,17 +37,28 @@ def handle_lifecycle_notifications(doorbell: func.QueueMessage) -> None:
     wiring.heeding().handle(doorbell.get_body().decode())
 
 
+@app.queue_trigger("window", "exports", "AzureWebJobsStorage")
+def export_window(window: func.QueueMessage) -> None:
+    """One user's window is due: page, archive, then move the checkpoint."""
+    wiring.exporting().run(window.get_body().decode())
+
+
 @app.timer_trigger("timer", "%RENEW_SCHEDULE%")
 def renew_subscriptions(timer: func.TimerRequest) -> None:
     """Make Graph's subscriptions agree with the desired ones."""
     wiring.reconciling().reconcile()
 
 
+@app.timer_trigger("timer", "%EXPORT_SCHEDULE%")
+def plan_exports(timer: func.TimerRequest) -> None:
+    """Put the due export windows on the queue."""
+    wiring.planning().plan_exports()
+
+
 @app.timer_trigger("timer", "%SWEEP_SCHEDULE%")
 def sweep_inbox(timer: func.TimerRequest) -> None:
-    """Ring again for posts that are still in the inbox."""
-    for sweeping in wiring.sweeping():
-        sweeping.sweep()
+    """Ring again for posts that are still in the inbox; then tell how things are."""
+    wiring.tending().tend()
 
 
 @app.route("dead-letters/replay", methods=["POST"])
@@ -59,6 +71,12 @@ def replay_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """A load balancer asks whether posts can be kept now."""
     return await functions_http.health(lambda: wiring.receiving().inbox.check())  # noqa: PLW0108 - settings may be bad
+
+
+@app.route("dashboard", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def dashboard(req: func.HttpRequest) -> func.HttpResponse:
+    """A page without data, which asks for the function key and reads the status with it."""
+    return dashboard_page.dashboard()
 
 
 @app.route("status", methods=["GET"])

@@ -38,6 +38,11 @@ class Blob:
         """The time of receipt that was noted with a post; where there is none, the time at which it was written."""
         return parse_instant(self.metadata.get("receivedat")) or self.last_modified
 
+    @property
+    def traceparent(self) -> str | None:
+        """The trace in which a post was received, where somebody traced it."""
+        return self.metadata.get("traceparent")
+
 
 class Container(Protocol):
     """One blob container. Every method raises StorageUnavailable when storage does not answer."""
@@ -77,7 +82,10 @@ class InboxWriter(Protocol):
     """The webhooks' only way to storage: bounded in time, and never in another post's way."""
 
     async def keep(self, name: str, body: bytes, received_at: datetime) -> None:
-        """Make a post durable. Returns after storage said so; raises StorageUnavailable within 1.5 s otherwise."""
+        """Make a post durable, and note the trace that it came in.
+
+        Returns after storage said so; raises StorageUnavailable within 1.5 s otherwise.
+        """
 
     async def check(self) -> None:
         """Raise StorageUnavailable within 1.5 s when posts could not be kept now."""
@@ -214,8 +222,18 @@ class Telemetry(Protocol):
     def measure(self, metric: Metric, value: float, **attributes: str) -> None:
         """Count, spread or set, as the metric's row says; ``attributes`` are those of the row and no others."""
 
-    def span(self, name: str, **attributes: str | int) -> AbstractContextManager[None]:
-        """A span around what is done in it, below the current one. Attributes are ids and counts, never content."""
+    def span(self, name: str, *, continues: str | None = None, **attributes: str | int) -> AbstractContextManager[None]:
+        """A span around what is done in it, below the current one. Attributes are ids and counts, never content.
+
+        With ``continues``, the traceparent of an earlier span, it is below that one and linked to the current one. One
+        with a ``dependency`` is a call of that dependency.
+        """
+
+    def note(self, **attributes: str | int) -> None:
+        """Attributes of the current span that are known only now, such as the id that an answer gives a request."""
+
+    def traceparent(self) -> str | None:
+        """The current span, to be continued elsewhere; None where there is none. https://www.w3.org/TR/trace-context/"""
 
 
 class Silence:
@@ -224,9 +242,22 @@ class Silence:
     def measure(self, metric: Metric, value: float, **attributes: str) -> None:
         """See the port."""
 
-    def span(self, name: str, **attributes: str | int) -> AbstractContextManager[None]:  # noqa: ARG002 - see the port
+    def span(
+        self,
+        name: str,  # noqa: ARG002 - see the port
+        *,
+        continues: str | None = None,  # noqa: ARG002
+        **attributes: str | int,  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
         """See the port."""
         return nullcontext()
+
+    def note(self, **attributes: str | int) -> None:
+        """See the port."""
+
+    def traceparent(self) -> str | None:
+        """See the port."""
+        return None
 
 
 SILENCE = Silence()

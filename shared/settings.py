@@ -7,10 +7,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from shared.core.clouds import CLOUDS, GLOBAL
 from shared.core.errors import SettingsError
+from shared.core.export_users import LICENSED, ExportedUsers, parse_users
+from shared.core.instants import parse_instant
 from shared.core.subscription_rules import DesiredSubscription, parse_desired
 
 MAX_CLIENT_STATE = 128
@@ -18,6 +21,9 @@ MAX_CLIENT_STATE = 128
 _CONNECTION_STRING = re.compile(r"(^|;)(AccountName|BlobEndpoint|QueueEndpoint|UseDevelopmentStorage)=", re.IGNORECASE)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 GLOBAL_LOGIN = "login.microsoftonline.com"
+# Microsoft 365 Copilot became generally available then: by default nothing that Graph still holds is left out.
+# https://www.microsoft.com/microsoft-365/blog/2023/09/21/announcing-microsoft-365-copilot-general-availability-and-microsoft-365-chat/
+EXPORT_START = "2023-11-01T00:00:00Z"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -54,6 +60,10 @@ class Settings:
     graph_api_version: str
     public_base_url: str
     subscriptions: tuple[DesiredSubscription, ...] | None
+    export_users: ExportedUsers
+    export_start: datetime
+    export_whole_tenant: bool
+    export_app_classes: tuple[str, ...]
     ca_bundle: str | None
     on_azure: bool
 
@@ -164,7 +174,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         client_id=reader.read("GRAPH_CLIENT_ID", _guid).lower(),
         client_secret=reader.read("GRAPH_CLIENT_SECRET", _anything, default="") or None,
         authority_host=authority_host,
-        client_states=_client_states(reader.read("CLIENT_STATE", _client_state)),
+        client_states=_listed(reader.read("CLIENT_STATE", _client_state)),
         max_body_bytes=int(reader.read("MAX_BODY_BYTES", _positive, str(4 << 20)) or 0),
         allow_unsigned_content=reader.read("ALLOW_UNSIGNED_CONTENT", _boolean, "false").lower() == "true",
         ca_bundle=reader.read("REQUESTS_CA_BUNDLE", _anything, default="") or None,
@@ -172,6 +182,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         graph_api_version=reader.read("GRAPH_API_VERSION", _graph_api_version, "v1.0"),
         public_base_url=reader.public_base_url(needed=bool(subscriptions), on_azure=on_azure),
         subscriptions=subscriptions,
+        export_users=parse_users(reader.read("EXPORT_USERS", _users, LICENSED)) or ExportedUsers(),
+        export_start=_start(reader.read("EXPORT_START", _instant, EXPORT_START)) or datetime.max.replace(tzinfo=UTC),
+        export_whole_tenant=reader.read("EXPORT_SCOPE", _scope, "users").lower() == "tenant",
+        export_app_classes=_listed(reader.read("EXPORT_APP_CLASSES", _anything, default="")),
         on_azure=on_azure,
     )
     if reader.problems:
@@ -179,12 +193,28 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _client_states(text: str) -> tuple[str, ...]:
-    return tuple(state.strip() for state in text.split(",") if state.strip())
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
+
+
+def _users(text: str) -> str | None:
+    return None if parse_users(text) else "licensed, none, group:{id}, or ids of users with commas between them"
+
+
+def _instant(text: str) -> str | None:
+    return None if _start(text) else "an instant or a day in UTC, such as 2026-01-31T00:00:00Z or 2026-01-31"
+
+
+def _start(text: str) -> datetime | None:
+    return parse_instant(text) or parse_instant(f"{text}T00:00:00Z")
+
+
+def _scope(text: str) -> str | None:
+    return None if text.lower() in ("users", "tenant") else "users or tenant"
 
 
 def _client_state(text: str) -> str | None:
-    states = _client_states(text)
+    states = _listed(text)
     # https://learn.microsoft.com/graph/api/resources/subscription#properties
     good = 1 <= len(states) <= 2 and all(len(state) <= MAX_CLIENT_STATE for state in states)
     return None if good else f"one secret or two, the current one first, of at most {MAX_CLIENT_STATE} characters each"

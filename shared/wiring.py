@@ -8,6 +8,7 @@ the worker's rules (benchmarks/receive.py prints the times).
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,16 +22,26 @@ if TYPE_CHECKING:
     from shared.adapters.blob_container import BlobContainer
     from shared.adapters.graph_client import GraphClient
     from shared.adapters.key_vault import KeyVaultKeyRing
+    from shared.adapters.storage_queue import StorageQueue
+    from shared.flows.account import Account
     from shared.flows.archive import Archiving
     from shared.flows.dead_letters import Replaying
+    from shared.flows.export import Exporting
+    from shared.flows.export_planning import Planning
+    from shared.flows.export_report import ExportReporting
     from shared.flows.lifecycle import Heeding
     from shared.flows.receive import Receiving
     from shared.flows.report import Reporting
+    from shared.flows.rest import Resting
     from shared.flows.store import Storing
     from shared.flows.subscriptions import Reconciling
-    from shared.flows.sweep import Sweeping
+    from shared.flows.tend import Tending
+    from shared.ports import Telemetry
 
 T = TypeVar("T")
+
+# The queue of the export windows; those of the posts are named in core/inbox_name.py.
+EXPORTS = "exports"
 
 _lock = threading.RLock()
 _built: dict[str, object] = {}
@@ -61,8 +72,15 @@ def receiving() -> "Receiving":
             service_uri=own.archive_storage.blob_service_uri,
             client_id=own.archive_storage.client_id,
             ca_bundle=own.ca_bundle,
+            telemetry=_telemetry(),
         )
-        return Receiving(inbox=inbox, client_states=own.client_states, max_body_bytes=own.max_body_bytes, clock=utc_now)
+        return Receiving(
+            inbox=inbox,
+            client_states=own.client_states,
+            max_body_bytes=own.max_body_bytes,
+            clock=utc_now,
+            telemetry=_telemetry(),
+        )
 
     return _once("receiving", build)
 
@@ -110,34 +128,83 @@ def heeding() -> "Heeding":
             dead_letters=_container("dead-letters"),
             reconciling=reconciling(),
             client_states=settings().client_states,
+            telemetry=_telemetry(),
         )
 
     return _once("heeding", build)
 
 
-def sweeping() -> "tuple[Sweeping, ...]":
-    """The sweepers of the inbox, one for each queue."""
+def exporting() -> "Exporting":
+    """The worker behind the queue ``exports``."""
 
-    def build() -> "tuple[Sweeping, ...]":
-        from shared.adapters.identity import managed_identity
-        from shared.adapters.storage_queue import open_queue
+    def build() -> "Exporting":
+        from shared.adapters.graph_exports import GraphExports
+        from shared.adapters.shared_pace import SharedPace
+        from shared.flows.export import Exporting
+
+        own = settings()
+        return Exporting(
+            exports=GraphExports(_graph().http),
+            pace=SharedPace(_container("state"), utc_now),
+            resting=_resting(),
+            state=_container("state"),
+            dead_letters=_container("dead-letters"),
+            doorbell=_queue(EXPORTS),
+            tenant_id=own.tenant_id,
+            app_classes=own.export_app_classes,
+            clock=utc_now,
+            account=_account(),
+            telemetry=_telemetry(),
+        )
+
+    return _once("exporting", build)
+
+
+def planning() -> "Planning":
+    """The planner of exports."""
+
+    def build() -> "Planning":
+        from shared.flows.export_planning import Planning
+        from shared.flows.export_tenant import Gathering
+
+        own, state = settings(), _container("state")
+        gathering = Gathering(
+            graph=_graph(),
+            state=state,
+            reporting=_export_reporting(),
+            users=own.export_users,
+            whole_tenant=own.export_whole_tenant,
+            start=own.export_start,
+        )
+        return Planning(
+            gathering=None if own.export_users.nobody else gathering,
+            state=state,
+            interactions=_container("interactions"),
+            doorbell=_queue(EXPORTS),
+            clock=utc_now,
+        )
+
+    return _once("planning", build)
+
+
+def tending() -> "Tending":
+    """What is looked after every few minutes."""
+
+    def build() -> "Tending":
         from shared.core.inbox_name import QUEUES
+        from shared.flows.hours import Hours
+        from shared.flows.measure import Measuring
         from shared.flows.sweep import Sweeping
+        from shared.flows.tend import Tending
 
-        storage = settings().queue_storage
-        credential = None if storage.connection_string else managed_identity(storage.client_id)
-        doorbells = {
-            queue: open_queue(
-                queue,
-                connection_string=storage.connection_string,
-                service_uri=storage.queue_service_uri,
-                credential=credential,
-            )
-            for queue in QUEUES
-        }
-        return tuple(Sweeping(_container("inbox"), doorbell, queue) for queue, doorbell in doorbells.items())
+        desired = settings().subscriptions
+        sweeps = [Sweeping(_container("inbox"), _queue(queue), queue).sweep for queue in QUEUES]
+        hours = Hours(_container("state"), utc_now)
+        wanted = None if desired is None else len(desired)
+        gauges = Measuring(status=reporting().status, wanted=wanted, telemetry=_telemetry())
+        return Tending([*sweeps, hours.put_together, gauges.measure])
 
-    return _once("sweeping", build)
+    return _once("tending", build)
 
 
 def replaying() -> "Replaying":
@@ -146,7 +213,9 @@ def replaying() -> "Replaying":
     def build() -> "Replaying":
         from shared.flows.dead_letters import Replaying
 
-        return Replaying(dead_letters=_container("dead-letters"), archiving=_archiving(), clock=utc_now)
+        return Replaying(
+            dead_letters=_container("dead-letters"), archiving=_archiving(), clock=utc_now, telemetry=_telemetry()
+        )
 
     return _once("replaying", build)
 
@@ -162,6 +231,7 @@ def reporting() -> "Reporting":
             dead_letters=_container("dead-letters"),
             state=_container("state"),
             key_ring=_key_ring(),
+            exports=_export_reporting(),
             clock=utc_now,
             desired=settings().subscriptions,
         )
@@ -175,28 +245,77 @@ def utc_now() -> datetime:
 
 
 def quiet_sdk_logs() -> None:
-    """Keep the SDKs from logging each request: at INFO they write URLs and headers."""
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    """Keep libraries from logging each request: below WARNING they write URLs, a SAS among them, and headers."""
+    for name in ("azure", "msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _telemetry() -> "Telemetry":
+    """OpenTelemetry where somebody listens, else silence.
+
+    Whoever listens has set up an SDK, and so loaded the package before us. Where nobody has, loading it would make a
+    webhook's cold start a third longer for nothing.
+    """
+
+    def build() -> "Telemetry":
+        if "opentelemetry" in sys.modules:
+            from shared.adapters.telemetry import OpenTelemetry
+
+            return OpenTelemetry()
+        from shared.ports import SILENCE
+
+        return SILENCE
+
+    return _once("telemetry", build)
+
+
+def _account() -> "Account":
+    def build() -> "Account":
+        from shared.flows.account import Account
+
+        return Account(_container("state"), utc_now, _telemetry())
+
+    return _once("account", build)
+
+
+def _resting() -> "Resting":
+    def build() -> "Resting":
+        from shared.core.resources import CONTAINERS
+        from shared.flows.rest import Resting
+
+        return Resting({name: _container(name) for name in CONTAINERS}, _container("state"))
+
+    return _once("resting", build)
+
+
+def _export_reporting() -> "ExportReporting":
+    def build() -> "ExportReporting":
+        from shared.flows.export_report import ExportReporting
+
+        return ExportReporting(_container("state"), settings().tenant_id, utc_now)
+
+    return _once("export reporting", build)
 
 
 def _archiving() -> "Archiving":
     def build() -> "Archiving":
         from shared.adapters.signing_keys import EntraSigningKeys
-        from shared.core.resources import CONTAINERS
         from shared.core.validation_token import TokenRules
         from shared.flows.archive import Archiving
+        from shared.flows.fetch import Fetching
         from shared.flows.genuine import Genuineness
 
         own = settings()
-        signing_keys = EntraSigningKeys(own.authority_host, own.tenant_id, utc_now)
+        signing_keys = EntraSigningKeys(own.authority_host, own.tenant_id, utc_now, _telemetry())
         return Archiving(
-            containers={name: _container(name) for name in CONTAINERS},
-            state=_container("state"),
+            resting=_resting(),
             genuineness=Genuineness(signing_keys, TokenRules(audience=own.client_id, tenant_id=own.tenant_id)),
             key_ring=_key_ring(),
             tenant_id=own.tenant_id,
             client_states=own.client_states,
             allow_unsigned=own.allow_unsigned_content,
+            account=_account(),
+            fetching=Fetching(_graph(), _container("state"), exporting=not own.export_users.nobody),
         )
 
     return _once("archiving", build)
@@ -220,7 +339,7 @@ def _graph() -> "GraphClient":
             authority_host=own.authority_host,
             instance_discovery=own.instance_discovery,
         )
-        return GraphClient(own.graph_endpoint, own.graph_api_version, credential, utc_now)
+        return GraphClient(own.graph_endpoint, own.graph_api_version, credential, utc_now, _telemetry())
 
     return _once("graph", build)
 
@@ -257,6 +376,7 @@ def _key_ring() -> "KeyVaultKeyRing":
             credential=_secret_credential() or managed_identity(own.archive_storage.client_id),
             verify_challenge_resource=own.verify_challenge_resource,
             clock=utc_now,
+            telemetry=_telemetry(),
         )
 
     return _once("key_ring", build)
@@ -274,9 +394,27 @@ def _container(name: str) -> "BlobContainer":
             connection_string=storage.connection_string,
             service_uri=storage.blob_service_uri,
             credential=None if storage.connection_string else managed_identity(storage.client_id),
+            telemetry=_telemetry(),
         )
 
     return _once(f"container {name}", build)
+
+
+def _queue(name: str) -> "StorageQueue":
+    def build() -> "StorageQueue":
+        from shared.adapters.identity import managed_identity
+        from shared.adapters.storage_queue import open_queue
+
+        storage = settings().queue_storage
+        return open_queue(
+            name,
+            connection_string=storage.connection_string,
+            service_uri=storage.queue_service_uri,
+            credential=None if storage.connection_string else managed_identity(storage.client_id),
+            telemetry=_telemetry(),
+        )
+
+    return _once(f"queue {name}", build)
 
 
 def _once(name: str, build: Callable[[], T]) -> T:

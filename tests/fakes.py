@@ -4,8 +4,9 @@ Every call to a port goes through one ``World``, which counts it, and which a te
 took effect, or after it did (an acknowledgement that got lost, a process killed right after a write).
 """
 
+import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,8 @@ from shared.ports import Blob, CertificateVersion
 
 NOW = datetime(2026, 1, 5, 9, 30, 10, tzinfo=UTC)
 MAX_BLOB_NAME = 1024
+# 64 KiB as it travels, which is base64: https://learn.microsoft.com/rest/api/storageservices/put-message
+MAX_MESSAGE = 64 * 1024
 
 
 class Crash(BaseException):
@@ -121,13 +124,14 @@ class MemoryContainer:
         with self._world.call(f"{self.name}.read {name}"):
             return self.blobs.get(name)
 
-    def replace(self, name: str, content: bytes, etag: str) -> bool:
+    def replace(self, name: str, content: bytes, etag: str, metadata: Mapping[str, str] | None = None) -> bool:
         """See the port."""
+        _check_metadata(metadata or {})
         with self._world.call(f"{self.name}.replace {name}"):
             blob = self.blobs.get(name)
             unchanged = blob is not None and blob.etag == etag
             if blob is not None and unchanged:
-                self._write(name, content, blob.metadata)
+                self._write(name, content, blob.metadata if metadata is None else metadata)
         return unchanged
 
     def delete(self, name: str, etag: str | None = None) -> bool:
@@ -141,15 +145,11 @@ class MemoryContainer:
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """See the port. A page shows what is there when it is fetched, not when the listing began."""
-        last = ""
-        while True:
-            with self._world.call(f"{self.name}.names {prefix}"):
-                following = (name for name in sorted(self.blobs) if name.startswith(prefix) and name > last)
-                page = list(islice(following, self._page_size))
-            yield from page
-            if len(page) < self._page_size:
-                return
-            last = page[-1]
+        return (name for name, _ in self._listed("names", prefix))
+
+    def described(self, prefix: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """See the port. In pages, as names are."""
+        return ((name, dict(blob.metadata)) for name, blob in self._listed("described", prefix))
 
     def ages(self, prefix: str) -> Iterator[datetime]:
         """See the port."""
@@ -162,6 +162,17 @@ class MemoryContainer:
         with self._world.call(f"{self.name}.folders"):
             found = sorted({name.partition("/")[0] for name in self.blobs if "/" in name})
         yield from found
+
+    def _listed(self, verb: str, prefix: str) -> Iterator[tuple[str, Blob]]:
+        last = ""
+        while True:
+            with self._world.call(f"{self.name}.{verb} {prefix}"):
+                following = (name for name in sorted(self.blobs) if name.startswith(prefix) and name > last)
+                page = [(name, self.blobs[name]) for name in islice(following, self._page_size)]
+            yield from page
+            if len(page) < self._page_size:
+                return
+            last = page[-1][0]
 
     def _write(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
         self._writes += 1
@@ -186,22 +197,43 @@ class MemoryInbox:
 
 
 class MemoryDoorbell:
-    """The Doorbell port. ``waiting`` messages are on the queue before the first ring."""
+    """The Doorbell port. ``waiting`` messages are on the queue before the first ring.
+
+    ``rings`` are the messages that are on it since, each with when it is seen from.
+    """
 
     def __init__(self, world: World, waiting: int = 0) -> None:
-        self.rung: list[str] = []
+        self.rings: list[tuple[str, datetime]] = []
         self.waiting = waiting
         self._world = world
 
-    def ring(self, name: str) -> None:
+    @property
+    def rung(self) -> list[str]:
+        """The messages alone."""
+        return [name for name, _ in self.rings]
+
+    def ring(self, name: str, after: timedelta = timedelta(0)) -> None:
         """See the port."""
+        assert timedelta(0) <= after <= timedelta(days=7), "storage hides nothing for so long"
+        assert len(base64.b64encode(name.encode())) <= MAX_MESSAGE, "storage refuses a message of that size"
         with self._world.call(f"doorbell.ring {name}"):
-            self.rung.append(name)
+            self.rings.append((name, self._world.now + after))
+
+    def ring_all(self, names: Iterable[str]) -> None:
+        """See the port."""
+        for name in names:
+            self.ring(name)
+
+    def take(self) -> list[str]:
+        """What is seen now leaves the queue, as it came."""
+        seen = [name for name, at in self.rings if at <= self._world.now]
+        self.rings = [(name, at) for name, at in self.rings if at > self._world.now]
+        return seen
 
     def depth(self) -> int:
         """See the port."""
         with self._world.call("doorbell.depth"):
-            return self.waiting + len(self.rung)
+            return self.waiting + len(self.rings)
 
 
 class MemorySigningKeys:

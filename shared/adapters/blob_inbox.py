@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -17,8 +18,11 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
+from shared.adapters.request_ids import note_request_ids
 from shared.core.errors import StorageUnavailable
 from shared.core.instants import format_instant
+from shared.core.metrics import DEPENDENCY_FAILURES
+from shared.ports import SILENCE, Telemetry
 
 # Graph waits three seconds and the contract promises an answer within two; the rest is for everything but storage.
 PATIENCE_SECONDS = 1.5
@@ -27,7 +31,12 @@ _JSON = ContentSettings(content_type="application/json")
 
 
 def open_inbox(
-    *, connection_string: str | None, service_uri: str | None, client_id: str | None, ca_bundle: str | None
+    *,
+    connection_string: str | None,
+    service_uri: str | None,
+    client_id: str | None,
+    ca_bundle: str | None,
+    telemetry: Telemetry = SILENCE,
 ) -> "BlobInbox":
     """The inbox by connection string, or by endpoint and the managed identity ``client_id``.
 
@@ -39,6 +48,7 @@ def open_inbox(
         "retry_policy": LinearRetry(backoff=0, retry_total=1, random_jitter_range=0),
         # The SDK would look for a proxy in the environment before each call, which takes a third of the call's time.
         "use_env_settings": False,
+        "raw_response_hook": partial(note_request_ids, telemetry),
     }
 
     def make_client() -> ContainerClient:
@@ -52,7 +62,7 @@ def open_inbox(
             service_uri or "", INBOX, credential=ManagedIdentityCredential(client_id=client_id), **options
         )
 
-    return BlobInbox(make_client)
+    return BlobInbox(make_client, telemetry)
 
 
 def _trusting(ca_bundle: str) -> AioHttpTransport:
@@ -66,14 +76,18 @@ def _trusting(ca_bundle: str) -> AioHttpTransport:
 class BlobInbox:
     """The InboxWriter port on the aio ContainerClient, which is made on first use: it belongs to its event loop."""
 
-    def __init__(self, make_client: Callable[[], ContainerClient]) -> None:
+    def __init__(self, make_client: Callable[[], ContainerClient], telemetry: Telemetry = SILENCE) -> None:
         self._make_client = make_client
+        self._telemetry = telemetry
         self._client: ContainerClient | None = None
 
     async def keep(self, name: str, body: bytes, received_at: datetime) -> None:
         """See the port."""
         metadata = {"receivedat": format_instant(received_at)}
-        async with _in_time():
+        traceparent = self._telemetry.traceparent()
+        if traceparent is not None:
+            metadata["traceparent"] = traceparent
+        async with self._in_time("keep"):
             try:
                 await self._upload(name, body, metadata)
             except ResourceNotFoundError:
@@ -82,7 +96,7 @@ class BlobInbox:
 
     async def check(self) -> None:
         """See the port."""
-        async with _in_time():
+        async with self._in_time("check"):
             try:
                 await self._container().get_container_properties()
             except ResourceNotFoundError:
@@ -109,13 +123,15 @@ class BlobInbox:
         with suppress(ResourceExistsError):
             await self._container().create_container()
 
-
-@asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            yield
-    except (AzureError, TimeoutError) as error:
-        raise StorageUnavailable(
-            f"the inbox could not be reached within {PATIENCE_SECONDS} s ({type(error).__name__}); Graph sends again"
-        ) from error
+    @asynccontextmanager
+    async def _in_time(self, what: str) -> AsyncIterator[None]:
+        try:
+            with self._telemetry.span(f"blob {what}", dependency="storage", container=INBOX):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    yield
+        except (AzureError, TimeoutError) as error:
+            self._telemetry.measure(DEPENDENCY_FAILURES, 1, dependency="storage")
+            reason = type(error).__name__
+            raise StorageUnavailable(
+                f"the inbox could not be reached within {PATIENCE_SECONDS} s ({reason}); Graph sends again"
+            ) from error

@@ -1,52 +1,36 @@
 """Microsoft Graph's subscriptions and users, called as the app itself.
 
-https://learn.microsoft.com/graph/api/resources/subscription,
-https://learn.microsoft.com/graph/best-practices-concept for the headers. Nothing is retried here: the caller knows
-whether doing it twice is right, and the platform brings it back.
+https://learn.microsoft.com/graph/api/resources/subscription
 """
 
-import json
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
-from urllib.parse import urlsplit
 
 import jwt
-import requests
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError
 
+from shared.adapters.graph_http import GraphHttp
+from shared.adapters.graph_users import licensed_users, members
 from shared.core.errors import CaptureError, GraphNotFound, GraphUnavailable
 from shared.core.graph_fault import fault
 from shared.core.graph_subscription import parse_subscription
 from shared.core.subscription import ActualSubscription
-from shared.ports import Clock, GraphCall
+from shared.ports import SILENCE, Clock, GraphCall, Telemetry
 
-# A creation waits for two handshakes of up to ten seconds each.
-TIMEOUT_SECONDS = (5, 40)
 # https://learn.microsoft.com/graph/json-batching#batch-size-limitations
 MAX_BATCH = 20
-MAX_PAGES = 1_000
-# Any plan with Microsoft 365 Copilot Chat: https://learn.microsoft.com/graph/aad-advanced-queries for the query.
-_LICENSED = (
-    "users?$filter=assignedPlans/any(a:a/servicePlanId eq 3f30311c-6b1e-48a4-ab79-725b469da960"
-    " and a/capabilityStatus eq 'Enabled')&$count=true&$select=id&$top=999"
-)
 
 
 class GraphClient:
-    """The Graph port on one requests session. ``endpoint`` is the cloud's origin, ``version`` is v1.0 or beta."""
+    """The Graph port. ``endpoint`` is the cloud's origin, ``version`` v1.0 or beta; ``http`` is there to be shared."""
 
-    def __init__(self, endpoint: str, version: str, credential: TokenCredential, clock: Clock) -> None:
-        self._endpoint = endpoint.rstrip("/")
-        self._version = version
-        self._credential = credential
-        self._clock = clock
-        self._session = requests.Session()
+    def __init__(
+        self, endpoint: str, version: str, credential: TokenCredential, clock: Clock, telemetry: Telemetry = SILENCE
+    ) -> None:
+        self.http = GraphHttp(endpoint, version, credential, clock, telemetry)
 
     def subscriptions(self) -> list[ActualSubscription]:
         """See the port. https://learn.microsoft.com/graph/api/subscription-list"""
-        return [parse_subscription(each) for each in self._pages("subscriptions", "list the subscriptions", {})]
+        return [parse_subscription(each) for each in self.http.pages("subscriptions", "list the subscriptions")]
 
     def subscription(self, subscription_id: str) -> ActualSubscription | None:
         """See the port."""
@@ -67,7 +51,7 @@ class GraphClient:
     def roles(self) -> frozenset[str] | None:
         """See the port. https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens"""
         try:
-            claims = jwt.decode(self._token(), options={"verify_signature": False})
+            claims = jwt.decode(self.http.token(), options={"verify_signature": False})
         except jwt.InvalidTokenError:
             return None
         roles = claims.get("roles")
@@ -75,10 +59,19 @@ class GraphClient:
 
     def licensed_users(self) -> Iterator[str]:
         """See the port."""
-        for user in self._pages(_LICENSED, "list the licensed users", {"ConsistencyLevel": "eventual"}):
-            identifier = user.get("id") if isinstance(user, dict) else None
-            if isinstance(identifier, str):
-                yield identifier
+        return licensed_users(self.http)
+
+    def members(self, group_id: str) -> Iterator[str]:
+        """See the port."""
+        return members(self.http, group_id)
+
+    def resource(self, path: str) -> bytes:
+        """See the port. The bytes are those that Graph sent, not written anew."""
+        what = "fetch what a notification is about"
+        answer = self.http.ask("GET", self.http.url(path), what)
+        if not isinstance(answer.document, dict):
+            raise GraphUnavailable(f"{what}: the answer is no JSON object; it is asked for again")
+        return answer.content
 
     def _one(self, call: GraphCall) -> ActualSubscription | CaptureError | None:
         try:
@@ -108,69 +101,10 @@ class GraphClient:
                 return _subscription(body)
             except GraphUnavailable as error:
                 return error
-        return fault(status, body, headers if isinstance(headers, dict) else {}, call.what, self._clock())
-
-    def _pages(self, path: str, what: str, headers: Mapping[str, str]) -> Iterator[object]:
-        url: str | None = self._url(path)
-        seen: set[str] = set()
-        while url is not None:
-            if url in seen or len(seen) >= MAX_PAGES:
-                raise GraphUnavailable(f"{what}: the pages go in circles; it is looked at again")
-            seen.add(url)
-            document = self._request("GET", url, what, None, headers)
-            values = document.get("value") if isinstance(document, dict) else None
-            if not isinstance(document, dict) or not isinstance(values, list):
-                # A page of a proxy in between, say. Read as "none", it would have everything made or deleted anew.
-                raise GraphUnavailable(f"{what}: the answer is no list; it is looked at again")
-            yield from values
-            following = document.get("@odata.nextLink")
-            url = None if following is None else self._checked(following, what)
-
-    def _checked(self, link: object, what: str) -> str:
-        """A nextLink, which gets our token: only to the host that we asked, over https, below the API version."""
-        if not isinstance(link, str) or not _is_below(link, self._url("")):
-            raise GraphUnavailable(f"{what}: the next page is elsewhere; it is not followed")
-        return link
+        return fault(status, body, headers if isinstance(headers, dict) else {}, call.what, self.http.clock())
 
     def _call(self, method: str, path: str, what: str, body: Mapping[str, object] | None = None) -> object:
-        return self._request(method, self._url(path), what, body, {})
-
-    def _request(
-        self, method: str, url: str, what: str, body: Mapping[str, object] | None, headers: Mapping[str, str]
-    ) -> object:
-        sent = {"Authorization": f"Bearer {self._token()}", "client-request-id": str(uuid.uuid4()), **headers}
-        try:
-            answer = self._session.request(
-                method, url, json=body, headers=sent, timeout=TIMEOUT_SECONDS, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            # It may have been done all the same: whoever asked for a change looks before asking again.
-            raise GraphUnavailable(f"{what}: no answer ({type(error).__name__}); it is looked at again") from error
-        document = _json(answer.content)
-        if not 200 <= answer.status_code < 300:
-            raise fault(answer.status_code, document, answer.headers, what, self._clock())
-        return document
-
-    def _token(self) -> str:
-        try:
-            return self._credential.get_token(f"{self._endpoint}/.default").token
-        except AzureError as error:
-            raise GraphUnavailable(
-                f"Entra ID gives no token for Graph ({type(error).__name__}); check the app registration's credential",
-                timedelta(minutes=1),
-            ) from error
-
-    def _url(self, path: str) -> str:
-        return f"{self._endpoint}/{self._version}/{path}"
-
-
-def _is_below(link: str, base: str) -> bool:
-    try:
-        ours, theirs = urlsplit(base), urlsplit(link)
-    except ValueError:
-        return False
-    same_origin = (theirs.scheme, theirs.netloc.lower()) == (ours.scheme, ours.netloc.lower())
-    return same_origin and theirs.path.startswith(ours.path)
+        return self.http.ask(method, self.http.url(path), what, body).document
 
 
 def _inner(number: int, call: GraphCall) -> Mapping[str, object]:
@@ -182,10 +116,3 @@ def _inner(number: int, call: GraphCall) -> Mapping[str, object]:
 
 def _subscription(document: object) -> ActualSubscription | None:
     return None if not document else parse_subscription(document)
-
-
-def _json(content: bytes) -> object:
-    try:
-        return json.loads(content) if content else None
-    except ValueError:
-        return None  # an answer of a proxy in between; its status tells enough

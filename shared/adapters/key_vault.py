@@ -9,6 +9,7 @@ import base64
 import re
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
@@ -18,9 +19,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
 
+from shared.adapters.request_ids import note_request_ids
 from shared.core.decryption import DecryptionKey
 from shared.core.errors import CannotArchive, CertificateDisabled, KeyVaultUnavailable, UnknownCertificate
-from shared.ports import CertificateVersion, Clock
+from shared.core.metrics import DEPENDENCY_FAILURES
+from shared.ports import SILENCE, CertificateVersion, Clock, Telemetry
 
 # https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers
 _VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -34,7 +37,13 @@ MAX_REFUSALS = 1024
 
 
 def open_key_ring(
-    vault_url: str, certificate: str, *, credential: TokenCredential, verify_challenge_resource: bool, clock: Clock
+    vault_url: str,
+    certificate: str,
+    *,
+    credential: TokenCredential,
+    verify_challenge_resource: bool,
+    clock: Clock,
+    telemetry: Telemetry = SILENCE,
 ) -> "KeyVaultKeyRing":
     """The key ring of one certificate. Nothing is asked of the vault yet."""
     client = SecretClient(
@@ -45,17 +54,19 @@ def open_key_ring(
         read_timeout=5,
         retry_total=1,
         retry_backoff_factor=0.2,
+        raw_response_hook=partial(note_request_ids, telemetry),
     )
-    return KeyVaultKeyRing(client, certificate, clock)
+    return KeyVaultKeyRing(client, certificate, clock, telemetry)
 
 
 class KeyVaultKeyRing:
     """The KeyRing port on one SecretClient. A key is fetched once per process; it never changes."""
 
-    def __init__(self, client: SecretClient, certificate: str, clock: Clock) -> None:
+    def __init__(self, client: SecretClient, certificate: str, clock: Clock, telemetry: Telemetry = SILENCE) -> None:
         self._client = client
         self._certificate = certificate
         self._clock = clock
+        self._telemetry = telemetry
         self._asking = threading.Lock()
         self._keys: dict[str, DecryptionKey] = {}
         self._refusals: dict[str, tuple[CannotArchive, datetime]] = {}
@@ -110,7 +121,8 @@ class KeyVaultKeyRing:
         if self._away_until is not None and self._clock() < self._away_until:
             raise KeyVaultUnavailable("Key Vault did not answer a moment ago; it is asked again in seconds")
         try:
-            secret = self._client.get_secret(self._certificate, version)
+            with self._telemetry.span("key vault get", dependency="key-vault", version=version or "current"):
+                secret = self._client.get_secret(self._certificate, version)
         except ResourceNotFoundError as error:
             raise UnknownCertificate(
                 f"Key Vault has no version {version} of the certificate; restore it and replay"
@@ -121,6 +133,7 @@ class KeyVaultKeyRing:
                     f"version {version} of the certificate is disabled; enable it and replay"
                 ) from error
             self._away_until = self._clock() + COOL_DOWN
+            self._telemetry.measure(DEPENDENCY_FAILURES, 1, dependency="key-vault")
             raise KeyVaultUnavailable(f"Key Vault: {_reason(error)}; it is asked again") from error
         self._away_until = None
         return secret

@@ -12,8 +12,9 @@ import requests
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from shared.core.errors import SigningKeysUnavailable
+from shared.core.metrics import DEPENDENCY_FAILURES
 from shared.core.signing_keys import Freshness, parse_discovery, parse_jwks
-from shared.ports import Clock
+from shared.ports import SILENCE, Clock, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +29,10 @@ class EntraSigningKeys:
     being away is no reason to do without the other.
     """
 
-    def __init__(self, authority_host: str, tenant_id: str, clock: Clock) -> None:
+    def __init__(self, authority_host: str, tenant_id: str, clock: Clock, telemetry: Telemetry = SILENCE) -> None:
         base = f"{authority_host.rstrip('/')}/{tenant_id}"
         paths = ("v2.0/.well-known/openid-configuration", ".well-known/openid-configuration")
-        self._configurations = [_Configuration(f"{base}/{path}", tenant_id, clock) for path in paths]
+        self._configurations = [_Configuration(f"{base}/{path}", tenant_id, clock, telemetry) for path in paths]
 
     def find(self, issuer: str, kid: str, received_at: datetime) -> RSAPublicKey | None:
         """See the port."""
@@ -56,8 +57,9 @@ class EntraSigningKeys:
 class _Configuration:
     """One OpenID configuration and the keys behind it."""
 
-    def __init__(self, url: str, tenant_id: str, clock: Clock) -> None:
+    def __init__(self, url: str, tenant_id: str, clock: Clock, telemetry: Telemetry) -> None:
         self._url = url
+        self._telemetry = telemetry
         self._tenant_id = tenant_id
         self._clock = clock
         self._issuer: str | None = None
@@ -105,8 +107,13 @@ class _Configuration:
 
     def _fetch(self, now: datetime, *, for_unknown: bool) -> None:
         self._freshness = self._freshness.attempted(now, for_unknown=for_unknown)
-        discovery = parse_discovery(_get(self._url), self._tenant_id)
-        keys = parse_jwks(_get(discovery.jwks_uri), discovery, self._tenant_id)
+        try:
+            with self._telemetry.span("signing keys fetch", dependency="signing-keys", configuration=self._url):
+                discovery = parse_discovery(_get(self._url), self._tenant_id)
+                keys = parse_jwks(_get(discovery.jwks_uri), discovery, self._tenant_id)
+        except SigningKeysUnavailable:
+            self._telemetry.measure(DEPENDENCY_FAILURES, 1, dependency="signing-keys")
+            raise
         # The issuer last: a reader in between sees no issuer without its keys.
         self._keys, self._issuer = keys, discovery.issuer
         self._freshness = self._freshness.loaded()

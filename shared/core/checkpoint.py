@@ -18,8 +18,12 @@ OVERLAP = timedelta(minutes=15)
 REMEMBERED = timedelta(days=31)
 # A user with more than this many in a month has his oldest days looked at again instead of remembered.
 MAX_REMEMBERED = 20_000
+# How long a look counts for hours that no later one has covered: twice as long as the widest regular look is wide.
+LOOKS_COUNT = timedelta(days=62)
 ENTRY_BYTES = 12
 IDENTITY_BYTES = 6
+# The reason of a problem that is not about the user: Graph did not answer, however often it was asked.
+UNAVAILABLE = "unavailable"
 
 
 class Origin(StrEnum):
@@ -69,16 +73,30 @@ class Checkpoint:
         reach = min(end, graph_now - SETTLE)
         if self.since is None or self.complete_until is None:
             return replace(self, since=begin, complete_until=max(begin, reach))
-        if begin > self.complete_until or end < self.since:
+        if begin > self.complete_until or reach < self.since:
             return self
         since, until = min(self.since, begin), max(self.complete_until, reach)
         return replace(self, since=since, complete_until=until)
 
     def looked(self, begin: datetime, at: datetime, requests: int) -> "Checkpoint":
-        """As this, after a whole look. What a later look covers as well is forgotten."""
-        latest = Look(begin, at)
-        kept = (each for each in self.looks if each.begin < begin or each.at > at)
-        return replace(self, looks=(latest, *kept), requests=max(requests, 1), problem=None)
+        """As this, after a whole look. What a later look covers as well is forgotten, and what is too long ago."""
+        looks = self.looks
+        if not self.has_looked(begin, at):
+            looks = (Look(begin, at), *(each for each in looks if each.begin < begin or each.at > at))
+        oldest = max(each.at for each in looks) - LOOKS_COUNT
+        return replace(
+            self,
+            since=self._since_by_look(begin, at),
+            looks=tuple(each for each in looks if each.at >= oldest),
+            requests=max(requests, 1),
+            problem=None,
+        )
+
+    def _since_by_look(self, begin: datetime, at: datetime) -> datetime | None:
+        # What was read in steps, of which the first ones did not reach the checkpoint, is whole now.
+        if self.since is None or begin >= self.since or self.since > at - SETTLE:
+            return self.since
+        return begin
 
     def has_looked(self, begin: datetime, since: datetime) -> bool:
         """Whether a look over all from ``begin`` on has begun at ``since`` or later."""
@@ -91,20 +109,18 @@ class Checkpoint:
         return replace(self, problem=replace(problem, since=since))
 
     def remembering(self, seen: Mapping[str, Mapping[bytes, Origin]], now: datetime) -> "Checkpoint":
-        """As this, with more that export has shown, by day. What is remembered already keeps its first origin."""
-        shown = {day: dict(by_origin) for day, by_origin in self.shown.items()}
-        for day, entries in seen.items():
-            by_origin = shown.setdefault(day, {})
-            known = frozenset[bytes]().union(*by_origin.values())
-            for origin in Origin:
-                new = frozenset(entry for entry, its in entries.items() if its is origin) - known
-                if new:
-                    by_origin[origin] = by_origin.get(origin, frozenset()) | new
+        """As this, with more that export has shown, by day. All versions of an interaction keep its first origin."""
+        shown = {**self.shown, **{day: _joined(self.shown.get(day, {}), seen[day]) for day in seen if seen[day]}}
         return replace(self, shown=_pruned(shown, now))
 
     def knows(self, day: str, entry: bytes) -> bool:
         """Whether export has shown this before, and the archive was seen to hold it."""
         return any(entry in entries for entries in self.shown.get(day, {}).values())
+
+
+def is_dated(day: str) -> bool:
+    """Whether it is a day, and not the name that stands for interactions without one."""
+    return day[:1].isdigit()
 
 
 def tally(by_origin: Mapping[Origin, frozenset[bytes]]) -> dict[Origin, int]:
@@ -118,15 +134,27 @@ def tally(by_origin: Mapping[Origin, frozenset[bytes]]) -> dict[Origin, int]:
     return counts
 
 
+def _joined(
+    by_origin: Mapping[Origin, frozenset[bytes]], entries: Mapping[bytes, Origin]
+) -> dict[Origin, frozenset[bytes]]:
+    first = {entry[:IDENTITY_BYTES]: origin for origin, its in by_origin.items() for entry in its}
+    new: dict[Origin, set[bytes]] = {}
+    for origin in Origin:
+        for entry in (entry for entry, its in entries.items() if its is origin):
+            new.setdefault(first.setdefault(entry[:IDENTITY_BYTES], origin), set()).add(entry)
+    return {origin: by_origin.get(origin, frozenset()) | new.get(origin, set()) for origin in {**by_origin, **new}}
+
+
 def _pruned(
-    shown: dict[str, dict[Origin, frozenset[bytes]]], now: datetime
+    shown: Mapping[str, Mapping[Origin, frozenset[bytes]]], now: datetime
 ) -> dict[str, Mapping[Origin, frozenset[bytes]]]:
     oldest = (now - REMEMBERED).date().isoformat()
     kept: dict[str, Mapping[Origin, frozenset[bytes]]] = {}
     total = 0
-    for day in sorted(shown, reverse=True):
+    # What has no day comes last: it never grows old, and must not drive out what has one.
+    for day in sorted((day for day in shown if day >= oldest), key=lambda day: (is_dated(day), day), reverse=True):
         total += sum(len(entries) for entries in shown[day].values())
-        if day < oldest or (total > MAX_REMEMBERED and kept):
+        if total > MAX_REMEMBERED and kept:
             break
         kept[day] = shown[day]
     return kept

@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 
-from shared.core.checkpoint import ENTRY_BYTES, Checkpoint, ExportProblem, Look, Origin, tally
+from shared.core.checkpoint import ENTRY_BYTES, Checkpoint, ExportProblem, Look, Origin, is_dated, tally
 from shared.core.export_window import is_user_id
 from shared.core.instants import format_instant, parse_instant
 
@@ -20,6 +21,9 @@ PREFIX = "checkpoints/"
 TENANT = "tenant"
 # Days of which the planner is told the counts. The second look over a day is over by then.
 DAYS_TOLD = 5
+# Metadata holds 8 KB (https://learn.microsoft.com/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources).
+# Regular looks are some forty; of more than these, the oldest ones are done again.
+LOOKS_TOLD = 120
 _ORIGINS = (Origin.NOTIFICATION, Origin.EXPORT, Origin.HISTORY)
 
 
@@ -44,8 +48,8 @@ def checkpoint_name(tenant_id: str, user_id: str | None) -> str:
 
 def user_of_name(name: str) -> str | None:
     """The user of a checkpoint's name; the tenant's is ``tenant``. None for a blob that is none of ours."""
-    leaf = name.rpartition("/")[2].removesuffix(".json")
-    return leaf if leaf == TENANT or is_user_id(leaf) else None
+    leaf, _, ending = name.rpartition("/")[2].rpartition(".")
+    return leaf if ending == "json" and (leaf == TENANT or is_user_id(leaf)) else None
 
 
 def to_json(checkpoint: Checkpoint) -> bytes:
@@ -98,19 +102,20 @@ def from_json(content: bytes) -> Checkpoint:
                 for day, shown in document["shown"].items()
             },
         )
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError):
         raise ValueError("the blob of a checkpoint is none of ours") from None
 
 
 def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
     """The essentials, as metadata of the same blob. Of the counts those of the latest days."""
     problem = checkpoint.problem
-    dated = sorted(day for day in checkpoint.shown if day[:1].isdigit())
+    dated = sorted(day for day in checkpoint.shown if is_dated(day))
+    looks = sorted(checkpoint.looks, key=lambda each: each.at, reverse=True)[:LOOKS_TOLD]
     counts = {day: tally(checkpoint.shown[day]) for day in dated}
     told = {
         "since": _text(checkpoint.since),
         "completeuntil": _text(checkpoint.complete_until),
-        "looks": " ".join(f"{_epoch(each.begin)}/{_epoch(each.at)}" for each in checkpoint.looks),
+        "looks": " ".join(f"{_epoch(each.begin)}/{_epoch(each.at)}" for each in looks),
         "requests": str(checkpoint.requests),
         "perday": f"{_per_day(counts):.1f}",
         "reason": problem.reason if problem else None,
@@ -130,7 +135,7 @@ def progress(metadata: Mapping[str, str]) -> Progress:
             complete_until=parse_instant(metadata.get("completeuntil")),
             looks=tuple(_look(text) for text in metadata.get("looks", "").split()),
             requests=int(metadata.get("requests", "1")),
-            per_day=float(metadata.get("perday", "0")),
+            per_day=_finite(metadata.get("perday", "0")),
             reason=metadata.get("reason"),
             retry_at=parse_instant(metadata.get("retryat")),
             tallies=dict(_tally(text) for text in metadata.get("tallies", "").split()),
@@ -141,6 +146,13 @@ def progress(metadata: Mapping[str, str]) -> Progress:
 
 def _per_day(counts: Mapping[str, Mapping[Origin, int]]) -> float:
     return sum(sum(each.values()) for each in counts.values()) / max(len(counts), 1)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError
+    return number
 
 
 def _look(text: str) -> Look:

@@ -101,12 +101,14 @@ class SigningKeysUnavailable(Unavailable):
 class GraphUnavailable(Unavailable):
     """Microsoft Graph did not answer, is throttling us, or does not take our token for now.
 
-    ``retry_after`` is how long Graph asked to be left alone; nothing, where it did not say.
+    ``retry_after`` is how long Graph asked to be left alone; nothing, where it did not say. ``throttled``: it is not
+    this request that was too much, but all of ours together.
     """
 
-    def __init__(self, message: str, retry_after: timedelta = timedelta(0)) -> None:
+    def __init__(self, message: str, retry_after: timedelta = timedelta(0), *, throttled: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.throttled = throttled
 
 
 class Busy(Unavailable):

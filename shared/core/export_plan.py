@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
+from itertools import chain
+from math import ceil, fsum
 
-from shared.core.checkpoint import OVERLAP
+from shared.core.checkpoint import OVERLAP, UNAVAILABLE
 from shared.core.checkpoint_json import TENANT, Progress
 from shared.core.export_window import PAGE_SIZE, ExportWindow
 
 AN_HOUR = timedelta(hours=1)
+A_DAY = timedelta(days=1)
+NOTHING = Progress()
 # Within a day means so that the next plan would still come in time.
 WITHIN_A_DAY = timedelta(hours=23)
 SECOND_LOOK = timedelta(hours=48)
@@ -27,6 +31,10 @@ LEAVING = timedelta(hours=48)
 FORGOTTEN_AFTER = timedelta(hours=3)
 # What part of the budget is spent on users of whom nothing is due: a small tenant is looked at in every hour whole.
 SPARE_SHARE = 0.1
+# A look is dated by the clock of whoever exports, a window by that of whoever plans.
+CLOCKS_APART = timedelta(minutes=5)
+# What a user is taken to have in a day as long as nobody has been looked at.
+GUESSED_PER_DAY = 3.0
 
 
 class Due(IntEnum):
@@ -48,7 +56,7 @@ class OpenGap:
 
     def is_of(self, user: str) -> bool:
         """Whether the user may have something in it."""
-        return self.users is None or user in self.users
+        return self.users is None or user in self.users or user == TENANT
 
     def is_closed(self, progress: Progress) -> bool:
         """Whether a look over all of it has begun after its end."""
@@ -94,13 +102,18 @@ class Plan:
 
 def plan(tenant: Tenant, *, start: datetime, budget: int, now: datetime) -> Plan:
     """Spend the budget, in requests, from ``now`` on. Nothing from before ``start`` is asked for."""
-    gaps = [replace(gap, begin=max(gap.begin, start)) for gap in tenant.gaps if gap.end > start]
-    waiting = {user for user, since in tenant.queued.items() if _is_waiting(tenant.progress.get(user), since, now)}
-    spent = sum(tenant.progress[user].requests if user in tenant.progress else 1 for user in waiting)
-    due = (_due(user, tenant, gaps, start, now) for user in _candidates(tenant, now) if user not in waiting)
-    ordered = sorted((each for each in due if each is not None), key=lambda each: (each[0].due, each[1], each[0].user))
+    planner = _Planner(
+        tenant,
+        gaps=[replace(gap, begin=max(gap.begin, start)) for gap in tenant.gaps if gap.end > start],
+        start=start,
+        now=now,
+        usual_per_day=_usual_per_day(tenant.progress.values()),
+    )
+    waiting = {user for user, since in tenant.queued.items() if is_waiting(tenant.progress.get(user), since, now)}
+    spent = sum(planner.line(user)[0].cost for user in waiting)
+    lines = (planner.line(user) for user in planner.candidates() if user not in waiting)
     windows: list[Planned] = []
-    for line, _ in ordered:
+    for line, _ in sorted(lines, key=lambda each: (each[0].due, each[1], each[0].user)):
         if spent >= (budget * SPARE_SHARE if line.due is Due.SPARE else budget):
             break
         windows.append(line)
@@ -112,65 +125,95 @@ def has_left(progress: Progress, since: datetime, now: datetime) -> bool:
     """Whether a user who is not to be exported any more has been looked at late enough to be let go."""
     until = since + LEAVING
     looked = any(each.at >= until and each.begin <= since for each in progress.looks)
-    gone = progress.reason is not None and now >= until
+    gone = progress.reason not in (None, UNAVAILABLE) and now >= until
     return looked or gone
 
 
-def _is_waiting(progress: Progress | None, since: datetime, now: datetime) -> bool:
-    done = progress is not None and any(each.at >= since for each in progress.looks)
-    flagged = progress is not None and progress.retry_at is not None and progress.retry_at > now
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    tenant: Tenant
+    gaps: Sequence[OpenGap]
+    start: datetime
+    now: datetime
+    usual_per_day: float
+
+    def candidates(self) -> Iterable[str]:
+        """Whom to think about; not those of whom Graph is to be left alone."""
+        users = self.tenant.users
+        left = (user for user, since in self.tenant.leaving.items() if user not in users and self._stays(user, since))
+        return (user for user in chain(users, left) if not self._is_flagged(user))
+
+    def line(self, user: str) -> tuple[Planned, datetime]:
+        """The user's line with what it is ordered by."""
+        progress = self.tenant.progress.get(user, NOTHING)
+        gaps = [gap for gap in self.gaps if gap.is_of(user) and not gap.is_closed(progress)]
+        begin = max(
+            min(self._begin(progress), self._last_look(user), *(gap.begin - OVERLAP for gap in gaps)), self.start
+        )
+        until = progress.complete_until or self.start
+        looked_at = max((each.at for each in progress.looks), default=self.start)
+        if gaps:
+            due = Due.GAP
+        elif user in self.tenant.activity and self.tenant.activity[user] + AN_HOUR > until:
+            due = Due.ACTIVE
+        else:
+            due = Due.BEHIND if self.now - looked_at >= WITHIN_A_DAY else Due.SPARE
+        return Planned(user, begin, due, self._cost(progress, begin)), looked_at if due is Due.SPARE else until
+
+    def _stays(self, user: str, since: datetime) -> bool:
+        return not has_left(self.tenant.progress.get(user, NOTHING), since, self.now)
+
+    def _is_flagged(self, user: str) -> bool:
+        retry_at = self.tenant.progress.get(user, NOTHING).retry_at
+        return retry_at is not None and retry_at > self.now
+
+    def _last_look(self, user: str) -> datetime:
+        """From where a user is read who has left: his last look covers all since then. ``now`` for anybody else."""
+        since = self.tenant.leaving.get(user, self.now)
+        return since if user not in self.tenant.users and since + LEAVING <= self.now else self.now
+
+    def _begin(self, progress: Progress) -> datetime:
+        """From where a user is read: the checkpoint, or earlier where a second look is due or costs nothing."""
+        if progress.complete_until is None or progress.since is None or progress.since > self.start:
+            return self.start
+        begin = progress.complete_until - OVERLAP
+        second = self.now - SECOND_LOOK
+        if progress.per_day * (SECOND_LOOK / A_DAY + 1) < PAGE_SIZE / 2:
+            # A request is a request: what fits on its page is looked at again for nothing. Since midnight, so that a
+            # day's looks cover each other, and few need be remembered.
+            begin = min(begin, second.replace(hour=0, minute=0, second=0, microsecond=0))
+        elif not self._looked(progress, SECOND_LOOK, SECOND_LOOK_EVERY):
+            begin = min(begin, second)
+        if not self._looked(progress, LATE_LOOK, LATE_LOOK_EVERY):
+            begin = min(begin, self.now - LATE_LOOK)
+        return begin
+
+    def _looked(self, progress: Progress, reach: timedelta, every: timedelta) -> bool:
+        # An hour's tolerance: a window waits on the queue, and the next plan comes an hour later.
+        latest = self.now - every + AN_HOUR
+        return any(
+            each.at >= latest and each.begin <= max(each.at - reach + AN_HOUR, self.start) for each in progress.looks
+        )
+
+    def _cost(self, progress: Progress, begin: datetime) -> int:
+        """At least a request for each page; and what the last look took, which empty pages may have made more."""
+        per_day = progress.per_day if progress.looks else self.usual_per_day
+        pages = 1 + int(per_day * max((self.now - begin) / A_DAY, 0.0) // PAGE_SIZE)
+        last = max(progress.looks, key=lambda each: each.at, default=None)
+        if last is None or progress.requests <= pages:
+            return pages
+        share = (self.now - begin) / max(last.at - last.begin, AN_HOUR)
+        return max(pages, ceil(progress.requests * min(share, 1.0)))
+
+
+def is_waiting(progress: Progress | None, since: datetime, now: datetime) -> bool:
+    done = progress is not None and any(each.at >= since - CLOCKS_APART for each in progress.looks)
+    # Nobody is planned before it is time to try again; so a problem with a later time is newer than the window.
+    flagged = progress is not None and progress.retry_at is not None and progress.retry_at > since
     return not done and not flagged and now - since < FORGOTTEN_AFTER
 
 
-def _candidates(tenant: Tenant, now: datetime) -> Iterable[str]:
-    yield from tenant.users
-    for user, since in tenant.leaving.items():
-        progress = tenant.progress.get(user)
-        if user not in tenant.users and progress is not None and not has_left(progress, since, now):
-            yield user
-
-
-def _due(
-    user: str, tenant: Tenant, gaps: Sequence[OpenGap], start: datetime, now: datetime
-) -> tuple[Planned, datetime] | None:
-    """The user's line with what it is ordered by, None where Graph is to be left alone about him."""
-    progress = tenant.progress.get(user) or Progress()
-    if progress.retry_at is not None and progress.retry_at > now:
-        return None
-    open_gaps = [gap for gap in gaps if gap.is_of(user) and not gap.is_closed(progress)]
-    begin = max(min([_begin(progress, start, now), *(gap.begin - OVERLAP for gap in open_gaps)]), start)
-    until = progress.complete_until or start
-    last_look = max((each.at for each in progress.looks), default=start)
-    if open_gaps:
-        due = Due.GAP
-    elif user in tenant.activity and tenant.activity[user] + AN_HOUR > until:
-        due = Due.ACTIVE
-    else:
-        due = Due.BEHIND if now - last_look >= WITHIN_A_DAY else Due.SPARE
-    return Planned(user, begin, due, _cost(progress, begin, now)), last_look if due is Due.SPARE else until
-
-
-def _begin(progress: Progress, start: datetime, now: datetime) -> datetime:
-    """From where a user is read: the checkpoint, or earlier where a second look is due or costs nothing."""
-    if progress.complete_until is None or progress.since is None or progress.since > start:
-        return start
-    begin = progress.complete_until - OVERLAP
-    second, late = now - SECOND_LOOK, now - LATE_LOOK
-    # A request is a request: what fits on its page is looked at again for nothing.
-    fits = progress.per_day * (SECOND_LOOK / timedelta(days=1)) < PAGE_SIZE / 2
-    if fits or not _looked(progress, SECOND_LOOK, SECOND_LOOK_EVERY, now):
-        begin = min(begin, second)
-    if not _looked(progress, LATE_LOOK, LATE_LOOK_EVERY, now):
-        begin = min(begin, late)
-    return begin
-
-
-def _looked(progress: Progress, reach: timedelta, every: timedelta, now: datetime) -> bool:
-    # An hour's tolerance: a window waits on the queue, and the next plan comes an hour later.
-    return any(each.at >= now - every + AN_HOUR and each.begin <= each.at - reach + AN_HOUR for each in progress.looks)
-
-
-def _cost(progress: Progress, begin: datetime, now: datetime) -> int:
-    expected = progress.per_day * max((now - begin) / timedelta(days=1), 0.0)
-    # The first look of a user reads years, of which nothing is known yet.
-    return max(progress.requests if progress.looks else 1, 1 + int(expected // PAGE_SIZE))
+def _usual_per_day(known: Iterable[Progress]) -> float:
+    # fsum: the same to the last bit, in whatever order they come.
+    counts = [progress.per_day for progress in known if progress.looks]
+    return fsum(counts) / len(counts) if counts else GUESSED_PER_DAY

@@ -86,9 +86,8 @@ def from_message(text: str) -> ExportWindow:
 
 def date_filter(begin: datetime, end: datetime, app_classes: Sequence[str] = ()) -> str:
     """The ``$filter`` that Graph documents: both bounds, exclusive; whole seconds, one wider at either side."""
-    bounds = (
-        f"createdDateTime gt {_second(begin - _WHOLE_SECOND)} and createdDateTime lt {_second(end + _WHOLE_SECOND)}"
-    )
+    after, before = _bounds(begin, end)
+    bounds = f"createdDateTime gt {_second(after)} and createdDateTime lt {_second(before)}"
     if not app_classes:
         return bounds
     named = " or ".join("appClass eq '{}'".format(name.replace("'", "''")) for name in app_classes)
@@ -98,7 +97,8 @@ def date_filter(begin: datetime, end: datetime, app_classes: Sequence[str] = ())
 def is_asked_for(item: Mapping[str, object], begin: datetime, end: datetime, app_classes: Sequence[str] = ()) -> bool:
     """The same filter, for where Graph does not filter. What has no date that parses is always asked for."""
     created = parse_instant(item.get("createdDateTime"))
-    in_time = created is None or begin - _WHOLE_SECOND < created < end + _WHOLE_SECOND
+    after, before = _bounds(begin, end)
+    in_time = created is None or after < created < before
     wanted = {name.lower() for name in app_classes}
     return in_time and (not wanted or str(item.get("appClass")).lower() in wanted)
 
@@ -125,6 +125,10 @@ def _instant(text: object) -> datetime:
     return instant
 
 
-def _second(instant: datetime) -> str:
+def _bounds(begin: datetime, end: datetime) -> tuple[datetime, datetime]:
     # Cut, not rounded: the second that was added at the end makes up for it, and at the beginning cutting widens.
+    return (begin - _WHOLE_SECOND).replace(microsecond=0), (end + _WHOLE_SECOND).replace(microsecond=0)
+
+
+def _second(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -34,7 +34,7 @@ def fault(
     code = _code(body)
     told = f"{what}: {status} {code}".strip()
     if status in _RETRIED or status >= 500:
-        return GraphUnavailable(f"{told}; it is tried again", retry_after(headers, now))
+        return GraphUnavailable(f"{told}; it is tried again", retry_after(headers, now), throttled=status == 429)
     if status == 404:
         return GraphNotFound(told)
     if status == 409:

@@ -18,13 +18,17 @@ class Instrument(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row. ``unit`` is UCUM; ``attributes`` are the only ones that the metric is ever given."""
+    """One row. ``unit`` is UCUM; ``attributes`` are the only ones that the metric is ever given.
+
+    ``boundaries`` are those of a histogram's buckets.
+    """
 
     name: str
     instrument: Instrument
     unit: str
     description: str
     attributes: tuple[str, ...] = ()
+    boundaries: tuple[float, ...] = ()
 
 
 POSTS_RECEIVED = Metric(
@@ -40,6 +44,7 @@ ACKNOWLEDGEMENT_TIME = Metric(
     "s",
     "From a post's arrival in the app to its answer; Graph wants it within 3 s",
     ("queue", "answer"),
+    (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0),
 )
 INTERACTIONS_ARCHIVED = Metric(
     "copilot_archive.interactions.archived",
@@ -68,6 +73,8 @@ CAPTURE_LATENCY = Metric(
     "s",
     "From createdDateTime to the archive",
     ("source",),
+    # Seconds by notification; hours by export; days after an outage.
+    (1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 7 * 24 * 3600),
 )
 DEAD_LETTERS_PARKED = Metric(
     "copilot_archive.dead_letters.parked",

@@ -36,8 +36,10 @@ class RequestBudget:
         return replace(self, next_slot=first + count * SPACING), first
 
     def held(self, until: datetime) -> "RequestBudget":
-        """As this, with nobody asking until then. What is longer already stays."""
-        return replace(self, not_before=until if self.not_before is None else max(self.not_before, until))
+        """As this, with nobody asking until then. What is longer already stays, unless a wrong clock wrote it."""
+        before = self.not_before
+        stays = before is not None and until < before <= until + LONGEST_HOLD
+        return self if stays else replace(self, not_before=until)
 
 
 def to_json(budget: RequestBudget) -> bytes:
@@ -51,7 +53,7 @@ def from_json(content: bytes) -> RequestBudget:
     try:
         document = json.loads(content)
         return RequestBudget(parse_instant(document["nextSlot"]), parse_instant(document["notBefore"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return RequestBudget()
 
 

@@ -48,6 +48,10 @@ def _row(
 _CHAT_READ = ("Chat.ReadBasic.All", "Chat.Read.All", "Chat.ReadWrite.All")
 _WHERE_INSTALLED = ("Chat.ReadBasic.WhereInstalled", "Chat.Read.WhereInstalled", "Chat.ReadWrite.WhereInstalled")
 _INTERACTIONS = "interactionHistory/getAllEnterpriseInteractions"
+COPILOT_TENANT = f"copilot/{_INTERACTIONS}"
+_COPILOT_USER = re.compile(rf"copilot/users/({_ID})/{_INTERACTIONS}", re.IGNORECASE)
+# Whose interactions a resource is about: a user's id, or this.
+EVERYONE = "*"
 _INSTALLED = rf"appCatalogs/teamsApps/{_ID}/installedToChats"
 
 RULES = (
@@ -154,6 +158,15 @@ def user_in(template: DesiredSubscription, resource: str) -> str | None:
     before, _, after = template.resource.partition(USER_PLACEHOLDER)
     fits = re.fullmatch(f"{re.escape(before)}({_ID}){re.escape(after)}", resource, re.IGNORECASE)
     return fits[1] if fits else None
+
+
+def whose_interactions(resource: str) -> str | None:
+    """The user, in lower case, or EVERYONE, whose Copilot interactions a resource is about; None for other kinds."""
+    path = resource.strip("/").partition("?")[0]
+    if path.lower() == COPILOT_TENANT.lower():
+        return EVERYONE
+    found = _COPILOT_USER.fullmatch(path)
+    return found[1].lower() if found else None
 
 
 class _Wrong(Exception):

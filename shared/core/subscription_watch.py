@@ -9,10 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.core.notification import MISSED, REAUTHORIZE, LifecycleNotification
+from shared.core.subscription_rules import EVERYONE, whose_interactions
 
 # Where it is kept in the container ``state``.
 WATCH = "subscriptions.json"
 GAPS = "gaps/"
+# Where the notes of gaps go that the export has filled, and those of kinds that nothing exports.
+EXPORTED_GAPS = "gaps-exported/"
+LOST_GAPS = "gaps-lost/"
+# The reason of a gap that is one notification's without content, and not an absence.
+WITHOUT_CONTENT = "notifications came without content"
 # Graph asks for a new authorisation well before it pauses deliveries
 # (https://learn.microsoft.com/graph/change-notifications-lifecycle-events#responding-to-reauthorizationrequired-notifications).
 # Asked for and given within this time, it leaves no gap.
@@ -92,7 +98,8 @@ class Gap:
 class Watch:
     """All that is remembered, by resource key. Whoever holds the claim acts; it ends by itself.
 
-    ``awaited``: since when a resource has been wanted that never had a subscription.
+    ``awaited``: since when a resource has been wanted that never had a subscription. ``notified``: since when one that
+    is wanted has had one.
     """
 
     tracked: Mapping[str, Tracked] = field(default_factory=dict)
@@ -102,6 +109,16 @@ class Watch:
     claimed_until: datetime | None = None
     not_before: datetime | None = None
     awaited: Mapping[str, datetime] = field(default_factory=dict)
+    notified: Mapping[str, datetime] = field(default_factory=dict)
+
+    def notified_since(self, user_id: str | None) -> datetime | None:
+        """Since when notifications should have brought a user's interactions, the tenant's where there is none.
+
+        Of a filtered resource nobody can say which they should have brought, so it does not count.
+        """
+        whose = (EVERYONE, user_id)
+        since = (since for key, since in self.notified.items() if "?" not in key and whose_interactions(key) in whose)
+        return min(since, default=None)
 
     def may_claim(self, now: datetime) -> bool:
         """Whether nobody is at it."""
@@ -185,7 +202,8 @@ class Watch:
                 predecessor=before.predecessor if before.id == live.id else before.id,
             )
         awaited = {name: since for name, since in self.awaited.items() if name != key}
-        return replace(self, tracked={**self.tracked, key: live}, awaited=awaited), gap
+        notified = {key: now, **self.notified}
+        return replace(self, tracked={**self.tracked, key: live}, awaited=awaited, notified=notified), gap
 
     def awaiting(self, keys: Iterable[str], now: datetime) -> "Watch":
         """As this, with resources wanted that have no subscription yet and could not be given one."""
@@ -224,6 +242,7 @@ class Watch:
             tracked={key: each for key, each in self.tracked.items() if key in keys},
             problems={key: each for key, each in self.problems.items() if key in keys},
             awaited={key: since for key, since in self.awaited.items() if key in keys},
+            notified={key: since for key, since in self.notified.items() if key in keys},
         )
 
     def _first(self, key: str, live: Tracked, now: datetime) -> Gap | None:

@@ -18,6 +18,7 @@ def to_json(watch: Watch) -> bytes:
             "reconciledAt": _text(watch.reconciled_at),
             "notBefore": _text(watch.not_before),
             "awaited": {key: _text(since) for key, since in watch.awaited.items()},
+            "notifiedSince": {key: _text(since) for key, since in watch.notified.items()},
             "claimedBy": watch.claimed_by,
             "claimedUntil": _text(watch.claimed_until),
             "subscriptions": {
@@ -62,6 +63,7 @@ def from_json(content: bytes) -> Watch:
             claimed_until=parse_instant(document["claimedUntil"]),
             not_before=parse_instant(document["notBefore"]),
             awaited={key: _instant(since) for key, since in document["awaited"].items()},
+            notified={key: _instant(since) for key, since in document["notifiedSince"].items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError):
         raise ValueError("the blob with the subscriptions' state is none of ours") from None

@@ -1,42 +1,26 @@
 """One item comes to rest: who vouches for it, what is in it, where it belongs, and is it there already."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from shared.core.archive_path import ArchivePath, archive_path, conflict_path, encode_part, tombstone_path
+from shared.core.archive_path import ArchivePath, archive_path, encode_part, tombstone_path
 from shared.core.decryption import decrypt
-from shared.core.errors import (
-    ClientStateMismatch,
-    IdentityMismatch,
-    MalformedContent,
-    NoResourceData,
-    NotGenuine,
-    StorageUnavailable,
-)
+from shared.core.errors import ClientStateMismatch, IdentityMismatch, NoResourceData, NotGenuine
 from shared.core.instants import format_instant
 from shared.core.notification import ChangeNotification, parse_item
 from shared.core.resources import KINDS, ResourceKind, digest, kind_of, parse_resource, user_of
 from shared.core.webhook import carries
+from shared.flows.account import Account
+from shared.flows.corroboration import note_corroborated
+from shared.flows.fetch import Fetching
 from shared.flows.genuine import Genuineness
-from shared.ports import Container, KeyRing
+from shared.flows.rest import SOURCE, Outcome, Resting
+from shared.ports import KeyRing
 
 logger = logging.getLogger(__name__)
-
-# What a look at a blob compares. ``sha256`` beside it is that of the bytes, for whoever audits with other tools.
-CANONICAL = "canonicalsha256"
-
-
-class Outcome(StrEnum):
-    """What became of an item that is at rest now."""
-
-    ARCHIVED = "archived"
-    DUPLICATE = "duplicate"
-    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +34,19 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Archiving:
-    """Archives items one by one. Every write is create-only, so doing it again changes nothing."""
+    """Archives items one by one. Every write is create-only, so doing it again changes nothing.
 
-    containers: Mapping[str, Container]
-    state: Container
+    ``fetching`` gets what a notification without resource data is about; where it is None, such a one is a dead letter.
+    """
+
+    resting: Resting
     genuineness: Genuineness
     key_ring: KeyRing
     tenant_id: str
     client_states: tuple[str, ...]
     allow_unsigned: bool
+    account: Account | None = None
+    fetching: Fetching | None = None
 
     def provenance(self, tokens: Sequence[object], received_at: datetime) -> Provenance:
         """Judge a post's tokens once for all of its items. Raises SigningKeysUnavailable."""
@@ -79,16 +67,24 @@ class Archiving:
         tenant_id = self._tenant(notification, provenance)
         kind = kind_of(notification.resource_type, notification.resource)
         content = self._open(notification)
-        resource = None if content is None else _named_resource(kind, content, notification)
         if notification.change_type == "deleted":
+            resource = None if content is None else _named_resource(kind, content, notification)
             return self._bury(kind, tenant_id, notification, resource, provenance.received_at)
-        if content is None or resource is None:
+        if content is None:
+            content = self._fetched(kind, notification, provenance.received_at)
+        if content is None:
+            return Outcome.ASKED_FOR
+        resource = _named_resource(kind, content, notification)
+        path = archive_path(kind, tenant_id, resource)
+        metadata = _metadata(notification, tenant_id, provenance.received_at, user_of(resource))
+        return self._at_rest(kind, path, content, resource, metadata)
+
+    def _fetched(self, kind: ResourceKind, notification: ChangeNotification, received_at: datetime) -> bytes | None:
+        if self.fetching is None:
             raise NoResourceData(
                 "the notification carries no resource data; subscribe with includeResourceData to archive its content"
             )
-        path = archive_path(kind, tenant_id, resource)
-        metadata = _metadata(notification, tenant_id, provenance.received_at, user_of(resource))
-        return self._rest(path, content, digest(resource), metadata)
+        return self.fetching.fetch(kind, notification, received_at)
 
     def _tenant(self, notification: ChangeNotification, provenance: Provenance) -> str:
         if provenance.refused is not None:
@@ -133,31 +129,23 @@ class Archiving:
         }
         path = tombstone_path(kind, tenant_id, notification.resource_id, received_at, fingerprint)
         metadata = _metadata(notification, tenant_id, received_at, None)
-        return self._rest(path, json.dumps(tombstone).encode(), fingerprint, metadata)
+        return self.resting.rest(path, json.dumps(tombstone).encode(), fingerprint, metadata).outcome
 
-    def _rest(self, path: ArchivePath, content: bytes, canonical: str, metadata: Mapping[str, str]) -> Outcome:
-        container = self.containers[path.container]
-        marked = {**metadata, "sha256": hashlib.sha256(content).hexdigest(), CANONICAL: canonical}
-        if container.create(path.name, content, marked):
-            return Outcome.ARCHIVED
-        # The name is taken: by a duplicate, by an export, by our own write whose acknowledgement was lost, or by
-        # something else. Only a look tells.
-        if _canonical_there(container, path) == canonical:
-            return Outcome.DUPLICATE
-        beside = conflict_path(path, content)
-        # Told before it is kept: a crash in between repeats the telling, the other order could swallow it.
-        self._tell_conflict(path, beside)
-        return Outcome.CONFLICT if container.create(beside.name, content, marked) else Outcome.DUPLICATE
-
-    def _tell_conflict(self, path: ArchivePath, beside: ArchivePath) -> None:
-        note = json.dumps({"container": path.container, "name": path.name, "beside": beside.name}).encode()
-        if self.state.create(f"conflicts/{hashlib.sha256(beside.name.encode()).hexdigest()}.json", note, {}):
-            logger.error(
-                "conflict: %s/%s holds other content than the same version received now, which is kept beside it as %s",
-                path.container,
-                path.name,
-                beside.name,
-            )
+    def _at_rest(
+        self,
+        kind: ResourceKind,
+        path: ArchivePath,
+        content: bytes,
+        resource: Mapping[str, object],
+        metadata: Mapping[str, str],
+    ) -> Outcome:
+        rested = self.resting.rest(path, content, digest(resource), metadata)
+        if rested.source == "export" and rested.outcome is Outcome.DUPLICATE:
+            # The export was quicker: the notification did come after all, and nothing was missed.
+            note_corroborated(self.resting.state, path.name)
+        if self.account is not None:
+            self.account.rested(kind, resource, rested.outcome, metadata[SOURCE])
+        return rested.outcome
 
 
 def _named_resource(kind: ResourceKind, content: bytes, notification: ChangeNotification) -> dict[str, object]:
@@ -170,24 +158,11 @@ def _named_resource(kind: ResourceKind, content: bytes, notification: ChangeNoti
     return resource
 
 
-def _canonical_there(container: Container, path: ArchivePath) -> str:
-    metadata = container.metadata(path.name)
-    if metadata is not None and CANONICAL in metadata:
-        return metadata[CANONICAL]
-    blob = container.read(path.name)
-    if blob is None:
-        raise StorageUnavailable(f"{path.container}/{path.name} was there and is gone; it is looked at again")
-    try:
-        return digest(parse_resource(blob.content))
-    except MalformedContent:
-        return ""  # whatever it is, it is not what we hold
-
-
 def _metadata(
     notification: ChangeNotification, tenant_id: str, received_at: datetime, user_id: str | None
 ) -> dict[str, str]:
     metadata = {
-        "source": "notification",
+        SOURCE: "notification",
         "changetype": encode_part(notification.change_type),
         "subscriptionid": encode_part(notification.subscription_id.lower()),
         "tenantid": encode_part(tenant_id),

@@ -10,9 +10,11 @@ from shared.core.dead_letter import DeadLetter, ReplayReport, from_json, to_json
 from shared.core.errors import CannotArchive, ClientStateMismatch, MalformedNotification, Unavailable
 from shared.core.inbox_name import LIFECYCLE
 from shared.core.instants import format_instant
+from shared.core.metrics import DEAD_LETTERS_PARKED
 from shared.core.notification import parse_lifecycle_item
-from shared.flows.archive import Archiving, Outcome
-from shared.ports import Clock, Container
+from shared.flows.archive import Archiving
+from shared.flows.rest import Outcome
+from shared.ports import SILENCE, Clock, Container, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +24,13 @@ MAX_PER_RUN = 5000
 TIME_PER_RUN = timedelta(seconds=150)
 
 
-def park(container: Container, letter: DeadLetter) -> None:
+def park(container: Container, letter: DeadLetter, telemetry: Telemetry = SILENCE) -> None:
     """Keep what can't be archived. Parking the same item again changes nothing. Raises StorageUnavailable."""
     name = dead_letter_name(letter.reason, letter.received_at, letter.fingerprint)
     metadata = {"reason": letter.reason, "receivedat": format_instant(letter.received_at)}
     if container.create(name, to_json(letter), metadata):
-        logger.warning("dead letter %s: %s", name, letter.detail)
+        logger.warning("dead letter %s: %s", name, letter.detail, extra={"dead_letter": name, "reason": letter.reason})
+        telemetry.measure(DEAD_LETTERS_PARKED, 1, reason=letter.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Replaying:
     dead_letters: Container
     archiving: Archiving
     clock: Clock
+    telemetry: Telemetry = SILENCE
 
     def replay(self, reason: str | None) -> ReplayReport:
         """Try all letters again, or those of one reason.
@@ -70,7 +74,8 @@ class Replaying:
             report.unreadable += 1
             return
         try:
-            report.outcomes[self._try_again(letter)] += 1
+            with self.telemetry.span("replay", dead_letter=name, post=letter.post):
+                report.outcomes[self._try_again(letter)] += 1
         except CannotArchive as error:
             report.still_dead[error.reason] += 1
             self._keep(name, blob.etag, letter, error)
@@ -93,5 +98,5 @@ class Replaying:
         if error.reason == letter.reason:
             self.dead_letters.replace(name, to_json(tried), etag)
             return
-        park(self.dead_letters, tried)
+        park(self.dead_letters, tried, self.telemetry)
         self.dead_letters.delete(name, etag)

@@ -9,21 +9,22 @@ from shared.core.errors import CannotArchive, MalformedNotification
 from shared.core.inbox_name import is_inbox_name
 from shared.core.notification import Post, parse_post
 from shared.flows.dead_letters import park
-from shared.ports import Container
+from shared.ports import SILENCE, Container, Telemetry
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPost:
-    """A post as it waits: its name in the inbox, when it was received, and what is in it."""
+    """A post as it waits: its name in the inbox, when it was received, what is in it, and the trace that it came in."""
 
     name: str
     received_at: datetime
     post: Post
+    traceparent: str | None = None
 
 
-def open_post(inbox: Container, dead_letters: Container, name: str) -> KeptPost | None:
+def open_post(inbox: Container, dead_letters: Container, name: str, telemetry: Telemetry = SILENCE) -> KeptPost | None:
     """The post that a queue message names; None where nothing is left to do for it.
 
     Raises MalformedNotification for a message that no post of ours put on the queue, StorageUnavailable for now.
@@ -32,19 +33,21 @@ def open_post(inbox: Container, dead_letters: Container, name: str) -> KeptPost 
         raise MalformedNotification("the queue message is not the name of a post in the inbox")
     blob = inbox.read(name)
     if blob is None:
-        logger.info("post %s is at rest already", name)
+        logger.info("post %s is at rest already", name, extra={"post": name})
         return None
     try:
-        return KeptPost(name, blob.received_at, parse_post(blob.content))
+        return KeptPost(name, blob.received_at, parse_post(blob.content), blob.traceparent)
     except MalformedNotification as error:
         # The webhooks let no such body in. It is kept as it is, under the one position it has.
         raw = KeptPost(name, blob.received_at, Post((blob.content.decode("utf-8", "replace"),), ()))
-        park_item(dead_letters, raw, 0, error)
+        park_item(dead_letters, raw, 0, error, telemetry)
         inbox.delete(name)
         return None
 
 
-def park_item(dead_letters: Container, kept: KeptPost, position: int, error: CannotArchive) -> None:
+def park_item(
+    dead_letters: Container, kept: KeptPost, position: int, error: CannotArchive, telemetry: Telemetry = SILENCE
+) -> None:
     """Make one item of a post a dead letter, at its first try. Raises StorageUnavailable."""
     letter = DeadLetter(
         reason=error.reason,
@@ -56,4 +59,4 @@ def park_item(dead_letters: Container, kept: KeptPost, position: int, error: Can
         post=kept.name,
         position=position,
     )
-    park(dead_letters, letter)
+    park(dead_letters, letter, telemetry)

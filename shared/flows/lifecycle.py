@@ -12,7 +12,7 @@ from shared.core.notification import LifecycleNotification, parse_lifecycle_item
 from shared.core.webhook import carries
 from shared.flows.inbox import KeptPost, open_post, park_item
 from shared.flows.subscriptions import Reconciling
-from shared.ports import Container
+from shared.ports import SILENCE, Container, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class Heeding:
     dead_letters: Container
     reconciling: Reconciling
     client_states: tuple[str, ...]
+    telemetry: Telemetry = SILENCE
 
     def handle(self, name: str) -> None:
         """Act on one post, and take it from the inbox.
@@ -32,14 +33,15 @@ class Heeding:
         Raises Unavailable, Busy among it, so that the platform rings again; MalformedNotification for a message that
         no post of ours put on the queue.
         """
-        kept = open_post(self.inbox, self.dead_letters, name)
+        kept = open_post(self.inbox, self.dead_letters, name, self.telemetry)
         if kept is None:
             return
-        hints = self._hints(kept)
-        if hints:
-            self.reconciling.heed(hints)
-        self.inbox.delete(name)
-        logger.info("post %s: %d hints", name, len(hints))
+        with self.telemetry.span("heed", continues=kept.traceparent, post=name, items=len(kept.post.items)):
+            hints = self._hints(kept)
+            if hints:
+                self.reconciling.heed(hints)
+            self.inbox.delete(name)
+        logger.info("post %s: %d hints", name, len(hints), extra={"post": name})
 
     def _hints(self, kept: KeptPost) -> list[LifecycleNotification]:
         # In a post that says one thing a thousand times, it counts once.
@@ -50,5 +52,5 @@ class Heeding:
                     raise ClientStateMismatch("the item does not carry our clientState; another item of its post does")
                 hints[parse_lifecycle_item(item, kept.received_at)] = None
             except CannotArchive as error:
-                park_item(self.dead_letters, kept, position, error)
+                park_item(self.dead_letters, kept, position, error, self.telemetry)
         return list(hints)

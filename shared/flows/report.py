@@ -8,8 +8,10 @@ from shared.core.errors import CannotArchive, KeyVaultUnavailable
 from shared.core.inbox_name import LIFECYCLE, NOTIFICATIONS
 from shared.core.instants import format_instant
 from shared.core.subscription_rules import DesiredSubscription
-from shared.core.subscription_watch import GAPS, WATCH, Watch
+from shared.core.subscription_watch import GAPS, LOST_GAPS, WATCH, Watch
 from shared.core.watch_json import from_json
+from shared.flows.export_report import ExportReporting
+from shared.flows.hours import captured
 from shared.ports import Clock, Container, KeyRing
 
 SCHEMA_VERSION = 1
@@ -28,11 +30,14 @@ class Reporting:
     dead_letters: Container
     state: Container
     key_ring: KeyRing
+    exports: ExportReporting
     clock: Clock
     desired: tuple[DesiredSubscription, ...] | None = None
 
     def status(self) -> dict[str, object]:
         """The status. Raises StorageUnavailable; a Key Vault that is away is part of the answer."""
+        exports = self.exports.document()
+        days = exports.pop("days", [])
         by_reason = {reason: _count(self.dead_letters, f"{reason}/") for reason in self.dead_letters.folders()}
         return {
             "version": SCHEMA_VERSION,
@@ -42,6 +47,9 @@ class Reporting:
             "conflicts": _count(self.state, "conflicts/"),
             "subscriptions": self._subscriptions(),
             "certificate": self._certificate(),
+            "exports": exports,
+            "coverage": days,
+            "captured": captured(self.state),
         }
 
     def _waiting(self, queue: str) -> dict[str, object]:
@@ -66,6 +74,7 @@ class Reporting:
             "reconciledAt": _instant(watch.reconciled_at),
             "live": sum(each.expires_at > now for each in watch.tracked.values()),
             "gapsToExport": _count(self.state, GAPS),
+            "gapsLost": _count(self.state, LOST_GAPS),
             "resources": [_subscription(key, watch, now) for key in islice(keys, MAX_LISTED)],
         }
 

@@ -4,7 +4,6 @@ The state blob is the token: whoever writes his name into it, guarded by its ETa
 it. Every later write is guarded too, so of two who believe to hold it one is told otherwise.
 """
 
-import json
 import logging
 import uuid
 from collections.abc import Iterable
@@ -12,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.core.errors import Busy, StorageUnavailable
-from shared.core.instants import format_instant
-from shared.core.subscription_watch import GAPS, WATCH, Gap, Watch
+from shared.core.subscription_watch import WATCH, Gap, Watch
 from shared.core.watch_json import from_json, to_json
+from shared.flows.gaps import ask_for_export
 from shared.ports import Clock, Container
 
 logger = logging.getLogger(__name__)
@@ -72,13 +71,7 @@ class WatchClaim:
     def ask_for_export(self, gaps: Iterable[Gap]) -> None:
         """Note gaps for the export, before the watch forgets them. The same gap twice is one."""
         for gap in gaps:
-            begin, end = format_instant(gap.begin), format_instant(gap.end)
-            note = {"resource": gap.resource, "from": begin, "to": end, "reason": gap.reason}
-            unique = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(note, sort_keys=True))
-            if self.state.create(f"{GAPS}{unique}.json", json.dumps(note).encode(), {}):
-                logger.warning(
-                    "gap in %s from %s to %s: %s; an export is asked for", gap.resource, begin, end, gap.reason
-                )
+            ask_for_export(self.state, gap)
 
     def _write(self, watch: Watch) -> None:
         content = to_json(watch)

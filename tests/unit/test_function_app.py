@@ -73,6 +73,7 @@ def test_the_routes_are_those_of_the_contract(bindings: dict[str, dict[str, dict
         "receive_notifications": (["POST"], "notifications", "anonymous"),
         "receive_lifecycle_notifications": (["POST"], "lifecycle", "anonymous"),
         "replay_dead_letters": (["POST"], "dead-letters/replay", "function"),
+        "dashboard": (["GET"], "dashboard", "anonymous"),
         "health": (["GET"], "health", "anonymous"),
         "status": (["GET"], "status", "function"),
     }
@@ -85,15 +86,23 @@ def test_exactly_the_anonymous_routes_of_the_contract_are_anonymous(
         name for name, types in bindings.items() if types.get("httpTrigger", {}).get("authLevel") == "anonymous"
     }
 
-    assert anonymous == {"receive_notifications", "receive_lifecycle_notifications", "health"}
+    assert anonymous == {"receive_notifications", "receive_lifecycle_notifications", "health", "dashboard"}
 
 
 def test_the_other_triggers_are_those_of_the_contract(bindings: dict[str, dict[str, dict[str, Any]]]) -> None:
     queues = {name: types["queueTrigger"]["queueName"] for name, types in bindings.items() if "queueTrigger" in types}
     timers = {name: types["timerTrigger"]["schedule"] for name, types in bindings.items() if "timerTrigger" in types}
 
-    assert queues == {"store_notifications": "notifications", "handle_lifecycle_notifications": "lifecycle"}
-    assert timers == {"renew_subscriptions": "%RENEW_SCHEDULE%", "sweep_inbox": "%SWEEP_SCHEDULE%"}
+    assert queues == {
+        "store_notifications": "notifications",
+        "handle_lifecycle_notifications": "lifecycle",
+        "export_window": "exports",
+    }
+    assert timers == {
+        "renew_subscriptions": "%RENEW_SCHEDULE%",
+        "plan_exports": "%EXPORT_SCHEDULE%",
+        "sweep_inbox": "%SWEEP_SCHEDULE%",
+    }
 
 
 def test_each_webhook_rings_its_own_queue(bindings: dict[str, dict[str, dict[str, Any]]]) -> None:
@@ -118,7 +127,7 @@ def test_importing_it_loads_nothing_that_a_webhook_does_not_use(drawn: dict[str,
     assert drawn["heavy"] == []
 
 
-def test_it_sees_the_wiring_and_the_http_adapter_only() -> None:
+def test_it_sees_the_wiring_and_the_http_adapters_only() -> None:
     tree = ast.parse((ROOT / "function_app.py").read_text())
     imported = {
         f"{node.module}.{name.name}" if isinstance(node, ast.ImportFrom) else name.name
@@ -128,7 +137,7 @@ def test_it_sees_the_wiring_and_the_http_adapter_only() -> None:
     }
     ours = {name for name in imported if name.startswith(("shared", "local"))}
 
-    assert ours == {"shared.wiring", "shared.adapters.functions_http"}
+    assert ours == {"shared.wiring", "shared.adapters.functions_http", "shared.adapters.dashboard"}
 
 
 def test_it_is_a_table_with_a_line_for_each_function() -> None:

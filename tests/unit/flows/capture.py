@@ -13,6 +13,7 @@ from shared.core.validation_token import TokenRules
 from shared.flows.archive import Archiving
 from shared.flows.dead_letters import Replaying
 from shared.flows.genuine import Genuineness
+from shared.flows.rest import Resting
 from shared.flows.store import Storing
 from tests.fakes import MemoryContainer, MemoryKeyRing, MemorySigningKeys, World
 from tests.graph_posts import (
@@ -52,8 +53,7 @@ class Capture:
     def restart(self) -> None:
         """A new process: nothing remembered but what is stored."""
         self.archiving = Archiving(
-            containers=self.archive,
-            state=self.state,
+            resting=Resting(self.archive, self.state),
             genuineness=Genuineness(self.signing_keys, TokenRules(audience=CLIENT, tenant_id=TENANT)),
             key_ring=self.key_ring,
             tenant_id=TENANT,

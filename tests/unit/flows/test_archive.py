@@ -21,7 +21,8 @@ from shared.core.errors import (
     UnknownCertificate,
     UnsignedContent,
 )
-from shared.flows.archive import Outcome, Provenance
+from shared.flows.archive import Provenance
+from shared.flows.rest import Outcome
 from tests.fakes import NOW
 from tests.graph_posts import (
     ANOTHER_TENANT,

@@ -5,10 +5,12 @@ import pytest
 
 from shared.core.errors import CertificateDisabled, KeyVaultUnavailable, StorageUnavailable, UnknownCertificate
 from shared.flows import report
+from shared.flows.export_report import ExportReporting
 from shared.flows.report import Reporting
 from shared.ports import CertificateVersion
 from tests.fakes import NOW, MemoryContainer, MemoryKeyRing, World
 
+TENANT = "5b0b63a4-6a0f-4b7e-9b32-8c2c7d0d4f11"
 FIRST = "notifications/2026/01/05/09/5b0b63a4-6a0f-4b7e-9b32-8c2c7d0d4f11.json"
 SECOND = "notifications/2026/01/05/09/1b0b63a4-6a0f-4b7e-9b32-8c2c7d0d4f11.json"
 LATER = "notifications/2026/01/05/10/0b0b63a4-6a0f-4b7e-9b32-8c2c7d0d4f11.json"
@@ -29,13 +31,15 @@ class Setup:
             dead_letters=self.dead_letters,
             state=self.state,
             key_ring=self.key_ring,
+            exports=ExportReporting(self.state, TENANT, self.world.clock),
             clock=self.world.clock,
         )
 
 
 def test_all_is_well() -> None:
     status = Setup().reporting.status()
-    status.pop("subscriptions")  # a story of its own
+    for story_of_its_own in ("subscriptions", "exports", "coverage", "captured"):
+        status.pop(story_of_its_own)
 
     assert status == {
         "version": 1,

@@ -5,6 +5,7 @@ import pytest
 from shared.core.errors import GraphUnavailable
 from shared.core.instants import format_instant
 from shared.flows import report
+from shared.flows.export_report import ExportReporting
 from shared.flows.report import Reporting
 from tests.fakes import MemoryContainer
 from tests.unit.flows.subscribing import KEY, MESSAGES, PER_USER, TENANT_WIDE, Subscribing, certificate, wanted
@@ -16,6 +17,7 @@ def told(setup: Subscribing, *entries: object) -> dict[str, object]:
         dead_letters=MemoryContainer("dead-letters", setup.world),
         state=setup.state,
         key_ring=setup.key_ring,
+        exports=ExportReporting(setup.state, "tenant", setup.world.clock),
         clock=setup.world.clock,
         desired=wanted(*entries) if entries else None,
     )
@@ -38,6 +40,7 @@ def test_where_nothing_is_managed_that_is_said() -> None:
         "reconciledAt": None,
         "live": 0,
         "gapsToExport": 0,
+        "gapsLost": 0,
         "resources": [],
     }
 

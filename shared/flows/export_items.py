@@ -1,0 +1,115 @@
+"""What a page shows comes to rest, where a notification has not brought it already."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.core.archive_path import ArchivePath, archive_path, encode_part
+from shared.core.checkpoint import ENTRY_BYTES, IDENTITY_BYTES, Checkpoint, Origin
+from shared.core.dead_letter import DeadLetter
+from shared.core.errors import MalformedContent
+from shared.core.instants import format_instant, parse_instant
+from shared.core.resources import AI_INTERACTION, digest, user_of
+from shared.flows.account import Account
+from shared.flows.dead_letters import park
+from shared.flows.rest import SOURCE, Outcome, Rested, Resting
+from shared.ports import Clock, Container
+
+logger = logging.getLogger(__name__)
+
+UNDATED = "undated"
+
+
+@dataclass(slots=True)
+class ExportedItems:
+    """Puts a user's exported interactions to rest. ``seen``: by day, what is at rest now, and what brought it.
+
+    ``notified_since``: since when notifications should have brought them; None where none ever did.
+    """
+
+    resting: Resting
+    dead_letters: Container
+    tenant_id: str
+    checkpoint: Checkpoint
+    notified_since: datetime | None
+    clock: Clock
+    account: Account | None = None
+    seen: dict[str, dict[bytes, Origin]] = field(default_factory=dict)
+
+    def rest(self, item: object) -> None:
+        """Put one to rest, or among the dead letters what is none. Raises StorageUnavailable."""
+        try:
+            self._rest(_checked(item))
+        except MalformedContent as error:
+            self._park(item, error)
+
+    def _rest(self, interaction: Mapping[str, object]) -> None:
+        canonical = digest(interaction)
+        path = archive_path(AI_INTERACTION, self.tenant_id, interaction)
+        created = parse_instant(interaction.get("createdDateTime"))
+        day = UNDATED if created is None else created.date().isoformat()
+        entry = _entry(path, canonical)
+        if self.checkpoint.knows(day, entry) or entry in self.seen.get(day, {}):
+            return
+        rested = self.resting.rest(path, _content(interaction), canonical, self._metadata(interaction), look_first=True)
+        self.seen.setdefault(day, {})[entry] = self._origin(rested, created)
+        if self.account is not None and rested.outcome is not Outcome.DUPLICATE:
+            self.account.rested(AI_INTERACTION, interaction, rested.outcome, "export")
+
+    def _origin(self, rested: Rested, created: datetime | None) -> Origin:
+        if rested.source == "notification":
+            return Origin.NOTIFICATION
+        since = self.notified_since
+        return Origin.HISTORY if since is None or created is None or created < since else Origin.EXPORT
+
+    def _metadata(self, interaction: Mapping[str, object]) -> dict[str, str]:
+        user_id = self.checkpoint.user_id or user_of(interaction)
+        metadata = {
+            SOURCE: "export",
+            "tenantid": encode_part(self.tenant_id),
+            "receivedat": format_instant(self.clock()),
+        }
+        return metadata if user_id is None else {**metadata, "userid": encode_part(user_id.lower())}
+
+    def _park(self, item: object, error: MalformedContent) -> None:
+        # Known by what it says: however often it is shown, it is one dead letter.
+        said = hashlib.sha256(json.dumps(item, sort_keys=True).encode())
+        entry = said.digest()[:ENTRY_BYTES]
+        if self.checkpoint.knows(UNDATED, entry):
+            return
+        letter = DeadLetter(
+            reason=error.reason,
+            detail=f"exported: {error}",
+            item=item,
+            validation_tokens=(),
+            received_at=self.clock(),
+            attempts=1,
+            post=f"exports/{self.checkpoint.user_id}/{said.hexdigest()}",
+            position=0,
+        )
+        park(self.dead_letters, letter)
+        self.seen.setdefault(UNDATED, {})[entry] = Origin.EXPORT
+
+
+def _checked(item: object) -> Mapping[str, object]:
+    if not isinstance(item, dict) or item.get("id") is None:
+        raise MalformedContent("the export shows something that is no interaction")
+    return item
+
+
+def _entry(path: ArchivePath, canonical: str) -> bytes:
+    # {…}/{id}.{etag}.json: without what tells its versions apart it is the interaction's identity.
+    folder, _, leaf = path.name.rpartition("/")
+    identity = hashlib.sha256(f"{folder}/{leaf.partition('.')[0]}".encode()).digest()[:IDENTITY_BYTES]
+    version = hashlib.sha256(f"{path.name} {canonical}".encode()).digest()[: ENTRY_BYTES - IDENTITY_BYTES]
+    return identity + version
+
+
+def _content(interaction: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(interaction, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(interaction).encode()  # half of a surrogate pair, which only an escape can hold

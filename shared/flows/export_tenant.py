@@ -1,0 +1,133 @@
+"""What a plan is made from is gathered: who is to be exported, how far each is, who was active, what is missing."""
+
+import logging
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.core.activity import from_json, hour_of, hour_prefix
+from shared.core.checkpoint_json import TENANT, Progress
+from shared.core.errors import GraphFault, GraphUnavailable
+from shared.core.export_plan import OpenGap, Tenant
+from shared.core.export_state import ExportState
+from shared.core.export_users import ExportedUsers
+from shared.core.subscription_rules import EVERYONE, whose_interactions
+from shared.core.subscription_watch import EXPORTED_GAPS, LOST_GAPS, WITHOUT_CONTENT, Gap
+from shared.flows.export_report import ExportReporting
+from shared.flows.gaps import close, open_gaps
+from shared.ports import Container, Graph
+
+logger = logging.getLogger(__name__)
+
+# A checkpoint stays an hour behind, and is a day behind at most where all is well.
+ACTIVITY_REACH = timedelta(hours=26)
+_AN_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The tenant as the planner sees it. ``trouble`` says why its users are those of the last time, if they are."""
+
+    tenant: Tenant
+    left: Mapping[str, datetime]
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Gathers from the container ``state`` and from Graph."""
+
+    graph: Graph
+    state: Container
+    reporting: ExportReporting
+    users: ExportedUsers
+    whole_tenant: bool
+    start: datetime
+
+    def gather(self, before: ExportState, now: datetime) -> Gathered:
+        """All of it. Raises StorageUnavailable; where Graph does not tell the users, those known go on."""
+        known = dict(self.reporting.progress(whole_tenant=self.whole_tenant))
+        users, trouble = self._users(frozenset(known) - frozenset(before.left))
+        activity = self._activity(now)
+        gaps = list(self._gaps(known, activity))
+        # Whoever has a subscription of his own with a gap is exported for it, licensed or not.
+        users |= frozenset[str]().union(*(gap.users or () for gap in gaps))
+        gone = frozenset(known) - users if trouble is None else frozenset(before.left)
+        left = {user: before.left.get(user, now) for user in gone}
+        tenant = Tenant(users, known, activity, left, gaps, before.queued)
+        return Gathered(tenant, left, trouble)
+
+    def close_gaps(self, tenant: Tenant, now: datetime) -> None:
+        """Gaps of which everybody has been looked at leave the list. Who is flagged is told of by himself."""
+        for name, gap in open_gaps(self.state):
+            open_gap = self._open_gap(gap, tenant.progress, tenant.activity)
+            concerned = [] if open_gap is None else list(_concerned(open_gap, tenant, now))
+            if open_gap is not None and concerned and all(map(open_gap.is_closed, concerned)):
+                close(self.state, name, EXPORTED_GAPS)
+                logger.info("gap in %s from %s to %s is exported", gap.resource, gap.begin, gap.end)
+
+    def _users(self, known: frozenset[str]) -> tuple[frozenset[str], str | None]:
+        if self.whole_tenant:
+            return frozenset({TENANT}), None
+        try:
+            if self.users.licensed:
+                return frozenset(self.graph.licensed_users()), None
+            if self.users.group_id is not None:
+                return frozenset(self.graph.members(self.users.group_id)), None
+        except (GraphUnavailable, GraphFault) as error:
+            logger.error("whom to export is not known now, those of the last time go on: %s", error)  # noqa: TRY400
+            return known, str(error)
+        return self.users.named, None
+
+    def _activity(self, now: datetime) -> Mapping[str, datetime]:
+        hours: list[dict[str, datetime]] = []
+        hour = hour_of(now)
+        while hour >= now - ACTIVITY_REACH:
+            users = (from_json(blob.content).users for blob in map(self.state.read, self._accounts(hour)) if blob)
+            hours.append(dict.fromkeys((user for each in users for user in each), hour))
+            hour -= _AN_HOUR
+        # The latest hour comes first and wins.
+        by_user = dict(ChainMap(*hours))
+        return {TENANT: max(by_user.values())} if self.whole_tenant and by_user else by_user
+
+    def _accounts(self, hour: datetime) -> Iterator[str]:
+        return self.state.names(hour_prefix(hour))
+
+    def _gaps(self, known: Mapping[str, Progress], activity: Mapping[str, datetime]) -> Iterator[OpenGap]:
+        for name, gap in open_gaps(self.state):
+            found = self._open_gap(gap, known, activity)
+            if found is not None:
+                yield found
+                continue
+            close(self.state, name, LOST_GAPS)
+            logger.error(
+                "gap in %s from %s to %s can't be filled: nothing exports it, or EXPORT_START is later",
+                gap.resource,
+                gap.begin,
+                gap.end,
+            )
+
+    def _open_gap(self, gap: Gap, known: Mapping[str, Progress], activity: Mapping[str, datetime]) -> OpenGap | None:
+        whose = whose_interactions(gap.resource)
+        if whose is None or gap.end <= self.start:
+            return None
+        begin = max(gap.begin, self.start)
+        if self.whole_tenant or (whose == EVERYONE and gap.reason != WITHOUT_CONTENT):
+            return OpenGap(begin, gap.end)
+        if whose == EVERYONE:
+            # Somebody's notification came without content. Whoever was never active is looked at within the day.
+            return OpenGap(begin, gap.end, frozenset(_active(gap, known, activity)) or None)
+        return OpenGap(begin, gap.end, frozenset({whose}))
+
+
+def _active(gap: Gap, known: Mapping[str, Progress], activity: Mapping[str, datetime]) -> Iterator[str]:
+    yield from (user for user, hour in activity.items() if gap.begin - _AN_HOUR <= hour <= gap.end + _AN_HOUR)
+    yield from (user for user, each in known.items() if each.per_day > 0)
+
+
+def _concerned(gap: OpenGap, tenant: Tenant, now: datetime) -> Iterator[Progress]:
+    for user in tenant.users if gap.users is None else gap.users:
+        each = tenant.progress.get(user, Progress())
+        if each.retry_at is None or each.retry_at <= now:
+            yield each
