@@ -5,6 +5,7 @@ Begin with `Simulator`, or `run_in_thread` where there is no event loop; docs/gr
 """
 
 from local.graph.clock import Clock, VirtualClock
+from local.graph.export_policy import ExportPolicy
 from local.graph.faults import Faults, Timing
 from local.graph.forgeries import FORGERIES
 from local.graph.ledger import Ledger
@@ -16,6 +17,7 @@ from local.graph.threaded import ThreadedSimulator, run_in_thread
 __all__ = [
     "FORGERIES",
     "Clock",
+    "ExportPolicy",
     "Faults",
     "Ledger",
     "Limits",

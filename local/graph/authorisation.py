@@ -20,11 +20,15 @@ Means = Literal["patch", "reauthorize"]
 
 @dataclass(frozen=True)
 class Violation:
-    """A rule that Graph documents without enforcing it, broken for a subscription at a moment of the calendar."""
+    """A rule that Graph documents without enforcing it, broken at a moment of the calendar.
+
+    It was broken for a subscription, or, with an empty id, for the user whose export was asked for.
+    """
 
     rule: str
     subscription_id: str
     at: datetime
+    user_id: str = ""
 
 
 @dataclass
@@ -60,7 +64,7 @@ class Authorisations:
         record, moment = self._record(subscription_id), self._clock.passed()
         other: Means = "reauthorize" if means == "patch" else "patch"
         if other in record.last and moment - record.last[other] < APART:
-            self._flag(Violation(REAUTHORIZE_AND_PATCH, subscription_id, self._clock.now()))
+            self.flag(Violation(REAUTHORIZE_AND_PATCH, subscription_id, self._clock.now()))
         record.last[means] = moment
         record.asked = None
 
@@ -75,12 +79,13 @@ class Authorisations:
         """Forget a subscription that is gone."""
         self._records.pop(subscription_id, None)
 
-    def _record(self, subscription_id: str) -> _Record:
-        return self._records.setdefault(subscription_id, _Record())
-
-    def _flag(self, violation: Violation) -> None:
+    def flag(self, violation: Violation) -> None:
+        """Keep a violation, of reauthorisation or of another rule."""
         self.violations.append(violation)
         self._violated(violation)
+
+    def _record(self, subscription_id: str) -> _Record:
+        return self._records.setdefault(subscription_id, _Record())
 
 
 def is_consented(subscription: Subscription, entra: Entra) -> bool:

@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 
 from local.graph.gateway import Operation, operation
 from local.graph.graph_errors import GraphError, bad_request
-from local.graph.graph_request import GraphAnswer, GraphRequest, Json
+from local.graph.graph_request import GraphAnswer, GraphRequest, Json, options
 from local.graph.subscription_rules import Caller
 
 MAXIMUM = 20
@@ -114,7 +114,7 @@ def _inner(outer: GraphRequest, values: Mapping[str, Any]) -> GraphRequest:
         method=values["method"].upper(),
         version=outer.version,
         path="/" + unquote(path).lstrip("/"),
-        query=dict(parse_qsl(query, keep_blank_values=True)),
+        query=options(parse_qsl(query, keep_blank_values=True)),
         headers=headers,
         body=b"" if body is None else json.dumps(body).encode(),
     )
@@ -143,9 +143,9 @@ def _in_order(steps: list[Step]) -> list[Step]:
 
 def _response(step: Step, answer: GraphAnswer) -> Json:
     response: Json = {"id": step.id, "status": answer.status, "headers": dict(answer.headers)}
-    if answer.body is not None:
+    if (document := answer.document()) is not None:
         response["headers"]["Content-Type"] = "application/json"
-        response["body"] = answer.body
+        response["body"] = document
     return response
 
 

@@ -18,6 +18,7 @@ ROLES = frozenset(
         "Chat.Read.All",
         "Chat.ReadBasic.WhereInstalled",
         "ChatMember.Read.All",
+        "GroupMember.Read.All",
         "Organization.Read.All",
         "User.Read.All",
     }

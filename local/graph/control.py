@@ -13,6 +13,7 @@ from aiohttp import web
 
 from local.graph import times
 from local.graph.control_script import ScriptControl
+from local.graph.control_tenant import TenantControl
 from local.graph.faults import Faults
 from local.graph.forgeries import FORGERIES
 from local.graph.operator_app import SubscriptionRefused
@@ -31,6 +32,7 @@ class ControlHttp:
     def __init__(self, simulator: "Simulator") -> None:
         self._simulator = simulator
         self._script = ScriptControl(simulator)
+        self._tenant = TenantControl(simulator)
         self._playing: set[asyncio.Task[Any]] = set()
 
     def routes(self) -> list[web.RouteDef]:
@@ -50,6 +52,7 @@ class ControlHttp:
             web.put(PREFIX + "/outages/{part}", _action(self._begin_outage)),
             web.delete(PREFIX + "/outages/{part}", _action(self._end_outage)),
             *self._script_routes(),
+            *self._tenant_routes(),
         ]
 
     def _script_routes(self) -> list[web.RouteDef]:
@@ -65,6 +68,18 @@ class ControlHttp:
             web.put(PREFIX + "/consent", _action(_only(script.restore, "roles"))),
         ]
 
+    def _tenant_routes(self) -> list[web.RouteDef]:
+        tenant = self._tenant
+        sizes = ("date", "interactions", "users", "chats", "seconds")
+        return [
+            web.put(PREFIX + "/export", _action(tenant.export)),
+            web.post(PREFIX + "/happen", _action(_only(tenant.happen, *sizes))),
+            web.get(PREFIX + "/users", tenant.users),
+            web.put(PREFIX + "/users/{id}", _action(_only(tenant.user, "licensed", "keepSku", "enabled", "trouble"))),
+            web.delete(PREFIX + "/users/{id}", _action(_only(tenant.delete_user))),
+            web.post(PREFIX + "/groups", _action(_only(tenant.group, "members", "nested"))),
+        ]
+
     async def _overview(self, _: web.Request) -> web.Response:
         graph = self._simulator
         return web.json_response(
@@ -78,6 +93,7 @@ class ControlHttp:
                 "forgeries": list(FORGERIES),
                 "posts": {"planned": graph.traffic.planned, "finished": graph.traffic.finished},
                 **self._script.overview(),
+                **self._tenant.overview(),
             }
         )
 

@@ -31,7 +31,10 @@ class ScriptControl:
             "licensedUsers": graph.policy.licensed_users,
             "advanced": graph.clock.advanced.total_seconds(),
             "requests": dict(graph.requests),
-            "violations": [{"rule": each.rule, "subscription": each.subscription_id} for each in graph.violations],
+            "violations": [
+                {"rule": each.rule, "subscription": each.subscription_id, "user": each.user_id}
+                for each in graph.violations
+            ],
         }
 
     async def advance(self, _: web.Request, values: Values) -> Values:

@@ -16,7 +16,8 @@ class Faults:
     late, by up to `longest_delay` (documented: 60 minutes), the others by `mean_latency` on average. `batch`: the
     largest number of items in a post, due within `batch_window`; items of different subscriptions to the same URL
     share posts. `shuffle`: posts whose items are out of order. `variants`: items in the less common casing, date and
-    thumbprint forms. `forged`: forged posts for each genuine one.
+    thumbprint forms. `forged`: forged posts for each genuine one. `dropped`: notifications that are never sent, which
+    nobody can tell but by export.
     """
 
     duplicate: float = 0.05
@@ -28,9 +29,10 @@ class Faults:
     shuffle: float = 0.5
     variants: float = 0.3
     forged: float = 0.3
+    dropped: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("duplicate", "delayed", "shuffle", "variants", "forged"):
+        for name in ("duplicate", "delayed", "shuffle", "variants", "forged", "dropped"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
         if self.batch < 1 or not isinstance(self.batch, int):

@@ -3,7 +3,6 @@
 https://learn.microsoft.com/graph/use-the-api
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,11 +14,25 @@ from aiohttp import web
 from local.graph.callers import Callers
 from local.graph.clock import Clock
 from local.graph.graph_errors import GraphError, not_found
-from local.graph.graph_request import GraphAnswer, GraphRequest
+from local.graph.graph_request import GraphAnswer, GraphRequest, options
 from local.graph.subscription_rules import Caller
 from local.graph.throttle import Bucket, Throttle
 
-Verb = Literal["POST /subscriptions", "LIST", "GET", "PATCH", "DELETE", "REAUTHORIZE", "BATCH", "USERS"]
+Verb = Literal[
+    "POST /subscriptions",
+    "LIST",
+    "GET",
+    "PATCH",
+    "DELETE",
+    "REAUTHORIZE",
+    "BATCH",
+    "USERS",
+    "GROUPS",
+    "SKUS",
+    "EXPORT",
+    "CHAT",
+    "INTERACTION",
+]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 Handler = Callable[[GraphRequest, Caller], Awaitable[GraphAnswer]]
 _BATCH: Verb = "BATCH"
@@ -92,17 +105,18 @@ class Gateway:
             method=request.method,
             version=request.match_info["version"],
             path="/" + request.match_info["path"],
-            query=dict(request.query),
+            query=options(request.query.items()),
             headers=request.headers,
             body=await request.read(),
         )
         answer = await self.answer(asked, batched=False)
         if self._is_lost(self._find(asked).verb) and request.transport is not None:
             request.transport.abort()
-        if answer.body is None:
+        body = answer.text()
+        if body is None:
             return web.Response(status=answer.status, headers=answer.headers)
-        text = json.dumps(answer.body)
-        return web.Response(text=text, status=answer.status, headers=answer.headers, content_type="application/json")
+        content_type = {"Content-Type": "application/json; charset=utf-8"}
+        return web.Response(body=body, status=answer.status, headers={**answer.headers, **content_type})
 
     def _find(self, request: GraphRequest) -> Operation:
         there = [each for each in self._operations if each.pattern.fullmatch(request.path)]

@@ -1,7 +1,7 @@
 """A request to Microsoft Graph and its answer, whether it came by itself or inside a batch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,8 +43,38 @@ class GraphRequest:
 
 @dataclass(frozen=True)
 class GraphAnswer:
-    """Status, headers and a JSON body, or none."""
+    """Status, headers and a JSON body, or none. `content` is a body that is text already."""
 
     status: int
     body: Json | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+
+    def document(self) -> Json | None:
+        """Return the body, read where it was text."""
+        if self.content is None:
+            return self.body
+        read: Json = json.loads(self.content)
+        return read
+
+    def text(self) -> bytes | None:
+        """Return the body as it goes over the network."""
+        if self.content is not None or self.body is None:
+            return self.content
+        return json.dumps(self.body).encode()
+
+
+def options(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the options of a query.
+
+    Raises:
+        GraphError: 400, for one that is there twice.
+    """
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name in found:
+            raise bad_request(
+                f"Query option '{name}' was specified more than once, but it must be specified at most once."
+            )
+        found[name] = value
+    return found

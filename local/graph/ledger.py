@@ -3,15 +3,17 @@
 `ledger.jsonl` has one JSON object per line. `line` says which: "subscription", "content" (one change of the tenant,
 or the content of a forgery), "attempt" (about to be sent), "answer" (what came back, `status` null for none) and
 "ended" (the fate of a post that will not be tried again). "withheld" takes a content back from a subscription that was
-gone or paused when its post was to leave; "lifecycle", "fate" and "violation" tell of subscriptions. A line is with the
-operating system before the post that it announces leaves. Contents are named by digests: the ledger holds no text of
-anybody.
+gone or paused when its post was to leave, "dropped" from one that Graph forgot to tell; "shown" names the contents that
+an export has answered with for the first time, "account" what became of a user; "lifecycle", "fate" and "violation"
+tell of subscriptions. A line is with the operating system before the post that it announces leaves. Contents are named
+by digests: the ledger holds no text of anybody.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -22,6 +24,7 @@ from local.graph.times import ticks_z
 
 FILE = "ledger.jsonl"
 Outcome = Literal["answered", "gave-up", "dropped", "refused", "withheld"]
+Notified = Literal["sent", "withheld", "dropped", "silent", "forged"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Content:
     """One change that was, or would be, notified of.
 
     `id` to `created` are texts exactly as in the plaintext; `etag` is the version (for a chat its
-    lastUpdatedDateTime). `sha256` is over the exact plaintext bytes, None for a deletion without content.
+    lastUpdatedDateTime). `sha256` is over the exact plaintext bytes, None for a deletion without content; `canonical`
+    is the same for the export's form of it (see `content.canonical`). `user_ids` own it: the export of each shows it.
     `subscriptions` are those that cover the change. `forged` names the forgery that carries it: such content must
     never be archived.
     """
@@ -48,6 +52,12 @@ class Content:
     size: int
     subscriptions: tuple[str, ...] = ()
     forged: str | None = None
+    canonical: str | None = None
+
+    @property
+    def identity(self) -> tuple[str, str | None, str | None, str]:
+        """What its versions have in common."""
+        return self.tenant_id, self.session_id, self.request_id, self.id
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,18 @@ class LedgerWriter:
         """Note that a subscription will not be told of a content after all."""
         self._write("withheld", {"ref": ref, "subscription": subscription_id})
 
+    def dropped(self, ref: str, subscription_id: str) -> None:
+        """Note that a subscription will never be told of a content, for no reason."""
+        self._write("dropped", {"ref": ref, "subscription": subscription_id})
+
+    def shown(self, user_id: str, refs: Sequence[str]) -> None:
+        """Note what an export is about to answer with for the first time; no user: an export of the tenant."""
+        self._write("shown", {"user": user_id, "refs": list(refs)})
+
+    def account(self, user_id: str, state: str, at: datetime) -> None:
+        """Note what became of a user."""
+        self._write("account", {"user": user_id, "state": state, "at": ticks_z(at)})
+
     def lifecycle(self, event: str, subscription_id: str) -> None:
         """Note that a lifecycle notification is about to be sent."""
         self._write("lifecycle", {"event": event, "subscription": subscription_id})
@@ -109,8 +131,8 @@ class LedgerWriter:
 
     def violation(self, violation: Violation) -> None:
         """Note that an app broke a rule that Graph does not enforce."""
-        values = {"rule": violation.rule, "subscription": violation.subscription_id, "at": ticks_z(violation.at)}
-        self._write("violation", values)
+        about = {"subscription": violation.subscription_id, "user": violation.user_id}
+        self._write("violation", {"rule": violation.rule, **about, "at": ticks_z(violation.at)})
 
     def subscription(self, subscription_id: str, resource: str, url: str) -> None:
         """Note a new subscription."""
@@ -118,7 +140,7 @@ class LedgerWriter:
 
     def content(self, content: Content) -> None:
         """Note a content before anything of it is sent."""
-        self._write("content", asdict(content))
+        self._write("content", vars(content))
 
     def attempt(self, post: Post, number: int, at: str) -> None:
         """Note that a post is about to be sent."""
@@ -139,13 +161,19 @@ class LedgerWriter:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A ledger read back; `events` are the lines about subscriptions, `withheld` pairs of ref and subscription."""
+    """A ledger read back.
+
+    `events` are the lines about subscriptions and accounts, `withheld` and `dropped` pairs of ref and subscription,
+    `shown` the refs that an export answered with.
+    """
 
     contents: tuple[Content, ...]
     posts: tuple[Post, ...]
     subscriptions: tuple[str, ...]
     withheld: frozenset[tuple[str, str]] = frozenset()
     events: tuple[dict[str, Any], ...] = ()
+    dropped: frozenset[tuple[str, str]] = frozenset()
+    shown: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -155,38 +183,61 @@ class Ledger:
             OSError: there is no ledger.
             ValueError: a line is not a ledger's.
         """
-        contents: list[Content] = []
-        posts: dict[str, Post] = {}
-        subscriptions: list[str] = []
-        withheld: set[tuple[str, str]] = set()
-        events: list[dict[str, Any]] = []
+        read = _Reading()
         for values in _lines(folder / FILE):
-            line = values.pop("line", None)
-            if line == "subscription":
-                subscriptions.append(values["id"])
-            elif line == "content":
-                contents.append(_content(values))
-            elif line in {"attempt", "answer", "ended"}:
-                _note(posts, line, values)
-            elif line == "withheld":
-                withheld.add((values["ref"], values["subscription"]))
-            elif line in {"lifecycle", "fate", "violation"}:
-                events.append({"line": line, **values})
-            else:
-                raise ValueError(f"not a line of a ledger: {line!r}")
-        return cls(tuple(contents), tuple(posts.values()), tuple(subscriptions), frozenset(withheld), tuple(events))
+            read.take(str(values.pop("line", None)), values)
+        return cls(
+            tuple(read.contents),
+            tuple(read.posts.values()),
+            tuple(read.subscriptions),
+            frozenset(read.untold["withheld"]),
+            tuple(read.events),
+            frozenset(read.untold["dropped"]),
+            frozenset(read.shown),
+        )
 
     def genuine(self) -> tuple[Content, ...]:
         """Return the contents that Graph owes: covered by a subscription that lived, and not a forgery's."""
         return tuple(each for each in self.contents if each.forged is None and self._owed(each))
 
+    def notified(self, content: Content) -> Notified:
+        """Return what became of the notifications of a content.
+
+        "sent": at least one was, or will be. "withheld", "dropped": none was, since the subscriptions were gone or
+        paused, or Graph forgot. "silent": no subscription covered it.
+        """
+        if content.forged is not None:
+            return "forged"
+        if self._owed(content):
+            return "sent"
+        if not content.subscriptions:
+            return "silent"
+        forgotten = any((content.ref, each) in self.dropped for each in content.subscriptions)
+        return "dropped" if forgotten else "withheld"
+
+    def exportable(self, users: Collection[str] | None = None) -> tuple[Content, ...]:
+        """Return what an export shows in the end: of every interaction that is not deleted the latest version.
+
+        With `users`, only what one of them owns.
+        """
+        latest: dict[tuple[str, str | None, str | None, str], Content] = {}
+        for each in self.contents:
+            if each.forged is None and each.kind == "aiInteraction":
+                latest[each.identity] = _later(latest.get(each.identity), each)
+        there = (each for each in latest.values() if each.change_type != "deleted")
+        return tuple(each for each in there if users is None or not frozenset(users).isdisjoint(each.user_ids))
+
     def _owed(self, content: Content) -> bool:
-        sent = any((content.ref, each) not in self.withheld for each in content.subscriptions)
+        sent = any((content.ref, each) not in self._untold for each in content.subscriptions)
         return sent or content.ref in self._sent
 
     def forged(self) -> tuple[Content, ...]:
         """Return the contents that must not be archived."""
         return tuple(each for each in self.contents if each.forged is not None)
+
+    @cached_property
+    def _untold(self) -> frozenset[tuple[str, str]]:
+        return self.withheld | self.dropped
 
     @cached_property
     def _sent(self) -> frozenset[str]:
@@ -215,6 +266,50 @@ class Ledger:
             "dropped_posts": sum(post.outcome == "dropped" for post in self.posts),
             "abandoned_posts": sum(post.outcome == "gave-up" for post in self.posts),
         }
+
+
+class _Reading:
+    """Takes the lines of a ledger."""
+
+    def __init__(self) -> None:
+        self.contents: list[Content] = []
+        self.posts: dict[str, Post] = {}
+        self.subscriptions: list[str] = []
+        self.untold: dict[str, set[tuple[str, str]]] = {"withheld": set(), "dropped": set()}
+        self.events: list[dict[str, Any]] = []
+        self.shown: set[str] = set()
+
+    def take(self, line: str, values: dict[str, Any]) -> None:
+        """Take one line.
+
+        Raises:
+            ValueError: it is not a ledger's.
+        """
+        if line == "subscription":
+            self.subscriptions.append(values["id"])
+        elif line == "content":
+            self.contents.append(_content(values))
+        elif line in {"attempt", "answer", "ended"}:
+            _note(self.posts, line, values)
+        elif line in self.untold:
+            self.untold[line].add((values["ref"], values["subscription"]))
+        elif line == "shown":
+            self.shown.update(values["refs"])
+        elif line in {"lifecycle", "fate", "violation", "account"}:
+            self.events.append({"line": line, **values})
+        else:
+            raise ValueError(f"not a line of a ledger: {line!r}")
+
+
+def _later(one: Content | None, other: Content) -> Content:
+    # Lines are in the order of what happened, except that a played day's are all written in the beginning.
+    if one is None or "deleted" in {one.change_type, other.change_type}:
+        return one if one is not None and one.change_type == "deleted" else other
+    return one if _version(one) > _version(other) else other
+
+
+def _version(content: Content) -> int:
+    return int(content.etag) if content.etag.isascii() and content.etag.isdigit() else 0
 
 
 def _description(post: Post) -> dict[str, Any]:

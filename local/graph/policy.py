@@ -8,12 +8,17 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Self
 
+from local.graph.export_policy import ExportPolicy
+
+_SECONDS = ("window", "export_window")
+
 
 @dataclass(frozen=True)
 class Limits:
     """Requests of an application in a tenant within `window` seconds, quotas of subscriptions, and page sizes.
 
-    `write` is for create, patch and delete together, `get` for one subscription by id, `list` for the list.
+    `write` is for create, patch and delete together, `get` for one subscription by id, `list` for the list. `export`
+    is for the export alone, within `export_window` seconds of real time.
     """
 
     window: float = 20.0
@@ -24,13 +29,15 @@ class Limits:
     per_user: int = 10
     per_organisation: int = 10_000
     page: int = 100
+    export: int = 30
+    export_window: float = 1.0
 
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
                 raise ValueError(f"{each.name} must be a number above 0, not {value!r}")
-            if each.name != "window" and not isinstance(value, int):
+            if each.name not in _SECONDS and not isinstance(value, int):
                 raise ValueError(f"{each.name} must be a whole number, not {value!r}")
 
     @classmethod
@@ -58,3 +65,4 @@ class Policy:
     strict_patch: bool = False
     patience: timedelta = timedelta(hours=1)
     licensed_users: int = 25
+    export: ExportPolicy = field(default_factory=ExportPolicy)

@@ -19,7 +19,7 @@ MAXIMUM_MINUTES = 4320
 _CREATED_UPDATED = frozenset({"created", "updated"})
 _ALL_CHANGES = frozenset({"created", "updated", "deleted"})
 _ID = r"(?P<id>[^/?]+)"
-_CHAT_ROLES = frozenset({"Chat.ReadBasic.All", "Chat.Read.All", "Chat.ReadWrite.All"})
+CHAT_ROLES = frozenset({"Chat.ReadBasic.All", "Chat.Read.All", "Chat.ReadWrite.All"})
 _INSTALLED_ROLES = frozenset(
     {"Chat.ReadBasic.WhereInstalled", "Chat.Read.WhereInstalled", "Chat.ReadWrite.WhereInstalled"}
 )
@@ -50,7 +50,7 @@ TYPES: tuple[ResourceType, ...] = (
         _ALL_CHANGES,
         _AI_ROLES | {"AiEnterpriseInteraction.Read.User"},
     ),
-    _row("chats", "chat", "chats", _CREATED_UPDATED, _CHAT_ROLES),
+    _row("chats", "chat", "chats", _CREATED_UPDATED, CHAT_ROLES),
     _row(
         "chat-messages",
         "chatMessage",
@@ -70,9 +70,9 @@ TYPES: tuple[ResourceType, ...] = (
         "chat",
         rf"chats/{_ID}",
         _CREATED_UPDATED,
-        _CHAT_ROLES | {"ChatSettings.Read.Chat", "ChatSettings.ReadWrite.Chat", "Chat.Manage.Chat"},
+        CHAT_ROLES | {"ChatSettings.Read.Chat", "ChatSettings.ReadWrite.Chat", "Chat.Manage.Chat"},
     ),
-    _row("user-chats", "chat", rf"users/{_ID}/chats", _CREATED_UPDATED, _CHAT_ROLES),
+    _row("user-chats", "chat", rf"users/{_ID}/chats", _CREATED_UPDATED, CHAT_ROLES),
     _row(
         "installed-chats", "chat", rf"appCatalogs/teamsApps/{_ID}/installedToChats", _CREATED_UPDATED, _INSTALLED_ROLES
     ),

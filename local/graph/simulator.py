@@ -19,19 +19,29 @@ from local.graph.cloud import CERTIFICATE_NAME, ROLES
 from local.graph.content.change import Change
 from local.graph.control import ControlHttp
 from local.graph.delivery import Delivery
+from local.graph.directory import Directory
 from local.graph.entra_http import EntraHttp
+from local.graph.export_api import ExportApi
+from local.graph.export_policy import ExportPolicy
+from local.graph.export_throttle import ExportThrottle
+from local.graph.export_tokens import SkipTokens
 from local.graph.faults import Faults, Timing
 from local.graph.gateway import Gateway
+from local.graph.groups import GroupsApi
 from local.graph.history import Event
 from local.graph.ledger import Ledger, LedgerWriter, Post
 from local.graph.managed_identity import ManagedIdentityHttp
 from local.graph.policy import Limits, Policy
 from local.graph.randomness import stream
+from local.graph.resource_api import ResourceApi
 from local.graph.resources import COPILOT_TENANT
 from local.graph.script import Script
+from local.graph.skus import SkusApi
 from local.graph.subscription import Subscription
 from local.graph.subscription_api import SubscriptionApi
 from local.graph.subscription_store import Subscriptions
+from local.graph.tenant_history import TenantHistory
+from local.graph.tenant_script import TenantScript
 from local.graph.throttle import Throttle
 from local.graph.traffic import Traffic
 from local.graph.users import UsersApi
@@ -39,7 +49,7 @@ from local.graph.vault import PKCS12, ContentType, Version
 from local.graph.vault_http import VaultHttp
 
 
-class Simulator(Addresses, Script):
+class Simulator(Addresses, Script, TenantScript):
     """A simulated Microsoft Graph with Entra ID and Key Vault: `async with Simulator(folder=...) as graph:`.
 
     `folder` gets `ca.pem`, the server's certificate and `ledger.jsonl`. `port` 0 takes a free one. `bits` is the size
@@ -47,10 +57,12 @@ class Simulator(Addresses, Script):
     `http://`; the real Graph takes `https://` only. `control` serves `/_simulator/` as well.
 
     `clock` is what subscriptions live by, `limits` are rates and quotas, `strict_patch` refuses new certificates in a
-    PATCH; `policy` changes the latter two while it runs.
+    PATCH, `export` is how the export behaves: as friendly as the faults are, unless it is given. `policy` changes the
+    latter three while it runs.
 
-    While it runs, `cloud` (vault, keys, outages, content), `subscriptions`, `delivery`, `traffic`, `asked` (how often
-    Entra ID was asked for keys) and everything of `Script` are there to be scripted.
+    While it runs, `cloud` (vault, keys, outages, content), `subscriptions`, `delivery`, `traffic`, `history` (what
+    happened), `directory`, `asked` (how often Entra ID was asked for keys) and everything of `Script` and of
+    `TenantScript` are there to be scripted.
     """
 
     delivery: Delivery
@@ -72,11 +84,13 @@ class Simulator(Addresses, Script):
         clock: Clock | None = None,
         limits: Limits | None = None,
         strict_patch: bool = False,
+        export: ExportPolicy | None = None,
     ) -> None:
         self.folder = folder
         self.seed = seed
         self.clock = clock or Clock()
-        self.policy = Policy(limits or Limits(), strict_patch=strict_patch)
+        own = ExportPolicy.friendly() if faults == Faults.friendly() else ExportPolicy()
+        self.policy = Policy(limits or Limits(), strict_patch=strict_patch, export=export or own)
         self.subscriptions = Subscriptions(self.clock, self.policy)
         self.timing = timing or Timing()
         self._port = port
@@ -176,8 +190,8 @@ class Simulator(Addresses, Script):
         self._identity_port = web.port_of(identity_listener)
         self.cloud = cloud.build(self._base_url, self.folder, seed=self.seed, roles=self._roles, bits=self._bits)
         await self._start_traffic()
-        main = web.Listener(listener, self._routes(), self.cloud.outages)
-        identity = web.Listener(identity_listener, self._identity().routes(), self.cloud.outages)
+        main = web.Listener(listener, self._routes(), self.cloud.outages, self.clock)
+        identity = web.Listener(identity_listener, self._identity().routes(), self.cloud.outages, self.clock)
         await main.start(self._files.server_context())
         self._stack.push_async_callback(main.stop)
         await identity.start()
@@ -193,12 +207,15 @@ class Simulator(Addresses, Script):
         self._stack.push_async_callback(self.delivery.close)
         self.authorisations = Authorisations(self.clock, self.policy, self._ledger.violation)
         self.subscriptions.told = self._note
+        self.history = TenantHistory(self.clock, self.policy, seed=self.seed)
+        self.directory = Directory(self.cloud.content, self.policy, seed=self.seed)
         self.traffic = Traffic(
             self.cloud,
             self.subscriptions,
             self.authorisations,
             self.delivery,
             self._ledger,
+            self.history,
             seed=self.seed,
             faults=self._faults,
         )
@@ -225,8 +242,32 @@ class Simulator(Addresses, Script):
         )
         gateway.add(subscriptions.operations())
         gateway.add(BatchApi(gateway.answer, stream(self.seed, "batch")).operations())
-        gateway.add(UsersApi(self.cloud.content, self.policy, graph_endpoint=self.graph_endpoint).operations())
+        for api in self._tenant_apis():
+            gateway.add(api.operations())
         return gateway
+
+    def _tenant_apis(self) -> "tuple[UsersApi | GroupsApi | SkusApi | ExportApi | ResourceApi, ...]":
+        endpoint = self.graph_endpoint
+        throttle = ExportThrottle(
+            self.policy, self.clock, stream(self.seed, "export throttle"), self.authorisations.flag
+        )
+        self.export_api = ExportApi(
+            self.history,
+            self.directory,
+            throttle,
+            SkipTokens(self.clock, self.policy),
+            self.policy,
+            seed=self.seed,
+            graph_endpoint=endpoint,
+            shown=self._ledger.shown,
+        )
+        return (
+            UsersApi(self.directory, self.policy, graph_endpoint=endpoint),
+            GroupsApi(self.directory, graph_endpoint=endpoint),
+            SkusApi(self.directory, tenant_id=self.tenant_id, graph_endpoint=endpoint),
+            self.export_api,
+            ResourceApi(self.history, self.policy, graph_endpoint=endpoint),
+        )
 
     def _routes(self) -> list[Any]:
         self.entra_http = EntraHttp(self.cloud.entra)

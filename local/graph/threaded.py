@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Required, TypedDict, TypeVar, Unpack
 
 from local.graph.clock import Clock
+from local.graph.export_policy import ExportPolicy
 from local.graph.faults import Faults, Timing
 from local.graph.policy import Limits
 from local.graph.simulator import Simulator
@@ -31,6 +32,7 @@ class Options(TypedDict, total=False):
     clock: Clock
     limits: Limits
     strict_patch: bool
+    export: ExportPolicy
 
 
 _START_SECONDS = 30.0

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from local.graph import envelope, lifecycle, planning
 from local.graph.authorisation import Authorisations
 from local.graph.cloud import Cloud
+from local.graph.content.canonical import canonical_sha256
 from local.graph.content.change import Change
 from local.graph.delivery import Delivery, Outgoing
 from local.graph.envelope import Message, Notice
@@ -22,6 +23,7 @@ from local.graph.randomness import chance, guid, stream
 from local.graph.recipients import Recipients
 from local.graph.subscription import Subscription
 from local.graph.subscription_store import Subscriptions
+from local.graph.tenant_history import TenantHistory
 from local.graph.times import utc_now
 
 _DAY = timedelta(days=1)
@@ -40,6 +42,7 @@ class Traffic:
         authorisations: Authorisations,
         delivery: Delivery,
         ledger: LedgerWriter,
+        history: TenantHistory,
         *,
         seed: int,
         faults: Faults,
@@ -52,6 +55,8 @@ class Traffic:
         self._recipients = Recipients(subscriptions, authorisations, cloud.entra)
         self._delivery = delivery
         self._ledger = ledger
+        self._history = history
+        self._droppings = stream(seed, "dropped")
         self._rng = stream(seed, "traffic")
         self._forgery_kinds = self._endless_kinds()
 
@@ -61,14 +66,21 @@ class Traffic:
         The returned tasks end when their posts were accepted or given up.
         """
         changes = list(changes)
-        notices = [notice for change in changes for notice in self._noticed(change)]
+        begin = _begin(changes)
+        notices = [notice for change in changes for notice in self._noticed(change, _pace(change.at - begin, seconds))]
         posts = planning.plan(notices, self.faults, self._rng)
-        begin = min((change.at for change in changes), default=utc_now())
         return [task for post in posts for task in self._schedule(post, _pace(post.at - begin, seconds))]
 
     async def send(self, changes: Iterable[Change], *, seconds: float = 0.0) -> list[Post]:
         """As `start`, and wait for the end of it."""
         return list(await asyncio.gather(*self.start(changes, seconds=seconds)))
+
+    def happen(self, changes: Iterable[Change], *, seconds: float = 0.0) -> None:
+        """Let changes happen at the same pace, of which nobody is notified."""
+        changes = list(changes)
+        begin = _begin(changes)
+        for change in changes:
+            self._record(change, [], after=_pace(change.at - begin, seconds))
 
     async def forge(self, kind: str, *, neighbours: Iterable[Change] = ()) -> Post:
         """Send one forged post of a kind of `FORGERIES`, and wait for the answer.
@@ -99,19 +111,29 @@ class Traffic:
         )
         return list(await asyncio.gather(*(self._send(each, 0.0) for each in made)))
 
-    def _noticed(self, change: Change) -> list[Notice]:
+    def _noticed(self, change: Change, after: float) -> list[Notice]:
         covering = self._recipients.of(change)
-        self._record(change, covering)
-        return [Notice(change, subscription) for subscription in covering]
+        self._record(change, covering, after=after)
+        return [Notice(change, subscription) for subscription in covering if not self._drops(change, subscription)]
+
+    def _drops(self, change: Change, subscription: Subscription) -> bool:
+        if not chance(self._droppings, self.faults.dropped):
+            return False
+        self._ledger.dropped(change.ref, subscription.id)
+        return True
 
     def _current(self, notice: Notice) -> Notice | None:
         if (current := self._recipients.current(notice)) is None:
             self._ledger.withheld(notice.change.ref, notice.subscription.id)
         return current
 
-    def _record(self, change: Change, covering: Sequence[Subscription], forged: str | None = None) -> None:
+    def _record(
+        self, change: Change, covering: Sequence[Subscription], forged: str | None = None, *, after: float = 0.0
+    ) -> None:
         subscriptions = tuple(each.id for each in covering)
         self._ledger.content(ledger_content(change, self._cloud.who.tenant_id, subscriptions, forged))
+        if forged is None:
+            self._history.add(change, after=after)
 
     def _schedule(self, planned: PlannedPost, after: float) -> Iterator[asyncio.Task[Post]]:
         kind = next(self._forgery_kinds) if chance(self._rng, self.faults.forged) else None
@@ -230,7 +252,12 @@ def ledger_content(
         size=change.size,
         subscriptions=subscriptions,
         forged=forged,
+        canonical=canonical_sha256(change.plaintext),
     )
+
+
+def _begin(changes: Sequence[Change]) -> datetime:
+    return min((change.at for change in changes), default=utc_now())
 
 
 def _pace(since_begin: timedelta, seconds: float) -> float:

@@ -1,109 +1,113 @@
-"""`GET /users` for the one question that an export asks: who holds the Copilot plan.
+"""`GET /users` for the question that an export asks, who holds Copilot, by plan or by licence; and one user by id.
 
-An advanced query: it needs `ConsistencyLevel: eventual` and `$count=true`.
+By plan it is an advanced query: it needs `ConsistencyLevel: eventual` and `$count=true`.
 https://learn.microsoft.com/graph/aad-advanced-queries
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from local.graph.content.day import TenantContent
-from local.graph.content.people import Person
+from local.graph import directory_query
+from local.graph.directory import COPILOT_PLAN, COPILOT_SKU, Account, Directory
+from local.graph.directory_query import Pages
 from local.graph.gateway import Operation, operation
-from local.graph.graph_errors import GraphError, bad_request
 from local.graph.graph_request import GraphAnswer, GraphRequest
 from local.graph.policy import Policy
 from local.graph.subscription_rules import Caller
 
-COPILOT_PLAN = "3f30311c-6b1e-48a4-ab79-725b469da960"
+__all__ = ["COPILOT_PLAN", "COPILOT_SKU", "ROLES", "UsersApi", "shown"]
 ROLES = frozenset({"User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"})
-DEFAULT_PAGE, LARGEST_PAGE = 100, 999
-_FILTER = re.compile(
+USER_TYPE = "Microsoft.DirectoryServices.User"
+_DEFAULT = "displayName,mail,userPrincipalName,id"
+_BY_PLAN = re.compile(
     r"assignedPlans/any\((?P<x>\w+):\s*(?P=x)/servicePlanId eq (?P<plan>[0-9a-f-]{36}) "
-    r"and (?P=x)/capabilityStatus eq 'Enabled'\)",
+    r"and (?P=x)/capabilityStatus eq '(?P<status>Enabled|Warning)'\)",
     re.IGNORECASE,
 )
+_BY_SKU = re.compile(r"assignedLicenses/any\((?P<x>\w+):\s*(?P=x)/skuId eq (?P<sku>[0-9a-f-]{36})\)", re.IGNORECASE)
 _OPTIONS = frozenset({"$filter", "$count", "$select", "$top", "$skiptoken"})
 
 
 class UsersApi:
-    """The operation: the tenant's first `policy.licensed_users` people hold the plan, and nobody another."""
+    """The operations."""
 
-    def __init__(self, content: TenantContent, policy: Policy, *, graph_endpoint: str) -> None:
-        self._content = content
+    def __init__(self, directory: Directory, policy: Policy, *, graph_endpoint: str) -> None:
+        self._directory = directory
         self._policy = policy
         self._graph_endpoint = graph_endpoint
 
     def operations(self) -> list[Operation]:
         """Return what the gateway is to serve."""
-        return [operation("USERS", "GET", "/users", self._list)]
+        return [
+            operation("USERS", "GET", "/users", self._list),
+            operation("USERS", "GET", r"/users(?:/(?P<id>[^/]+)|\('(?P<key>[^']+)'\))", self._get),
+        ]
 
     async def _list(self, request: GraphRequest, caller: Caller) -> GraphAnswer:
-        if not caller.roles & ROLES:
-            message = "Insufficient privileges to complete the operation."
-            raise GraphError(403, "Authorization_RequestDenied", message)
-        plan = _plan(request)
-        size, start = _size(request.query), _start(request.query)
-        people = self._content.people(self._policy.licensed_users) if plan == COPILOT_PLAN else ()
-        page = people[start : start + size]
-        body: dict[str, Any] = {
-            "@odata.context": f"{self._graph_endpoint}/{request.version}/$metadata#users",
-            "@odata.count": len(people),
-        }
-        if start + size < len(people):
-            body["@odata.nextLink"] = self._next_link(request, start + size)
-        return GraphAnswer(200, {**body, "value": [_shown(each, request.query) for each in page]})
+        directory_query.check_role(caller, ROLES)
+        directory_query.check_options(request.query, _OPTIONS)
+        found = [shown(each, request) for each in self._holders(request)]
+        counted = directory_query.check_count(request)
+        return Pages(self._graph_endpoint, "users", "users").answer(request, found, counted=counted)
 
-    def _next_link(self, request: GraphRequest, start: int) -> str:
-        token = base64.urlsafe_b64encode(str(start).encode()).decode()
-        options = {**request.query, "$skiptoken": token}
-        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in options.items())
-        return f"{self._graph_endpoint}/{request.version}/users?{query}"
+    async def _get(self, request: GraphRequest, caller: Caller) -> GraphAnswer:
+        directory_query.check_role(caller, ROLES)
+        directory_query.check_options(request.query, {"$select"})
+        name = request.matched["id"] or request.matched["key"]
+        if (account := self._directory.find(name)) is None:
+            raise directory_query.missing(name)
+        context = f"{self._graph_endpoint}/{request.version}/$metadata#users/$entity"
+        return GraphAnswer(200, {"@odata.context": context, **shown(account, request)})
 
+    def _holders(self, request: GraphRequest) -> list[Account]:
+        wanted = request.query.get("$filter", "")
+        accounts = self._directory.accounts()
+        if (by_plan := _BY_PLAN.fullmatch(wanted)) is not None:
+            self._check_plan_filter(request)
+            # Nobody is in a grace period here.
+            licensed = by_plan["plan"].lower() == COPILOT_PLAN and by_plan["status"].lower() == "enabled"
+            return [each for each in accounts if licensed and each.is_licensed]
+        if (by_sku := _BY_SKU.fullmatch(wanted)) is not None:
+            return [each for each in accounts if each.sku == by_sku["sku"].lower()]
+        raise directory_query.unsupported()
 
-def _plan(request: GraphRequest) -> str:
-    if unknown := set(request.query) - _OPTIONS:
-        raise bad_request(f"Unrecognized query options: {', '.join(sorted(unknown))}.", "Request_BadRequest")
-    found = _FILTER.fullmatch(request.query.get("$filter", ""))
-    if found is None:
-        raise bad_request("Unsupported or invalid query filter clause.", "Request_UnsupportedQuery")
-    eventual = request.headers.get("ConsistencyLevel", "").lower() == "eventual"
-    if not eventual or request.query.get("$count", "").lower() != "true":
-        message = "Property 'assignedPlans' supports this filter only with ConsistencyLevel eventual and $count=true."
-        raise bad_request(message, "Request_UnsupportedQuery")
-    return found["plan"].lower()
-
-
-def _size(query: Mapping[str, str]) -> int:
-    text = query.get("$top", str(DEFAULT_PAGE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LARGEST_PAGE:
-        raise bad_request(f"Invalid page size specified: '{text}'. Must be between 1 and {LARGEST_PAGE} inclusive.")
-    return int(text)
+    def _check_plan_filter(self, request: GraphRequest) -> None:
+        if self._policy.export.refuse_plan_filter:
+            raise directory_query.unsupported("Complex query on property assignedPlans is not supported.")
+        if not directory_query.is_advanced(request):
+            raise directory_query.unsupported(
+                "Property 'assignedPlans' supports this filter only with ConsistencyLevel eventual and $count=true."
+            )
 
 
-def _start(query: Mapping[str, str]) -> int:
-    if "$skiptoken" not in query:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(query["$skiptoken"]))
-    except (binascii.Error, ValueError) as error:
-        raise bad_request("The $skiptoken is not valid.", "Directory_ExpiredPageToken") from error
+def shown(account: Account, request: GraphRequest) -> dict[str, Any]:
+    """Return a user as a request selects it: plans, licences and state only for those who ask for them.
 
-
-def _shown(person: Person, query: Mapping[str, str]) -> dict[str, Any]:
+    Raises:
+        GraphError: 400, there is no such property.
+    """
     everything: dict[str, Any] = {
-        "id": person.oid,
-        "displayName": person.name,
-        "userPrincipalName": f"{person.oid[:8]}@contoso.example",
-        "accountEnabled": True,
-        "assignedPlans": [
-            {"service": "MicrosoftOffice", "servicePlanId": COPILOT_PLAN, "capabilityStatus": "Enabled"},
-        ],
+        "id": account.id,
+        "displayName": account.person.name,
+        "mail": account.principal_name,
+        "userPrincipalName": account.principal_name,
+        "accountEnabled": account.enabled,
+        "userType": "Member",
+        "assignedLicenses": _licenses(account),
+        "assignedPlans": _plans(account),
     }
-    # Plans are shown only to those who select them.
-    selected = query.get("$select", "id,displayName,userPrincipalName").split(",")
-    return {name: everything[name] for name in map(str.strip, selected) if name in everything}
+    return directory_query.selected(everything, request.query, _DEFAULT, USER_TYPE)
+
+
+def _licenses(account: Account) -> list[dict[str, Any]]:
+    if account.sku is None:
+        return []
+    return [{"skuId": account.sku, "disabledPlans": [] if account.plan else [COPILOT_PLAN]}]
+
+
+def _plans(account: Account) -> list[dict[str, Any]]:
+    # What was there is listed for some time after it is gone.
+    if account.sku is None and not account.former:
+        return []
+    status = "Enabled" if account.is_licensed else "Deleted"
+    return [{"service": "MicrosoftOffice", "servicePlanId": COPILOT_PLAN, "capabilityStatus": status}]

@@ -4,10 +4,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
+from datetime import UTC
+from email.utils import format_datetime
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from local.graph.clock import Clock
 from local.graph.graph_errors import Handler, answer
 from local.graph.outages import Outages, Surface
 
@@ -51,11 +54,23 @@ async def graph_answers(request: web.Request, handler: Handler) -> web.StreamRes
     return await (answer(request, handler) if surface_of(request) == "graph" else handler(request))
 
 
+def dated(clock: Clock) -> Middleware:
+    """Return the aiohttp middleware that gives each answer the simulated time."""
+
+    @web.middleware
+    async def date(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        response.headers["Date"] = format_datetime(clock.now().astimezone(UTC), usegmt=True)
+        return response
+
+    return date
+
+
 class Listener:
     """An aiohttp application on a socket."""
 
-    def __init__(self, listener: socket.socket, routes: Iterable[web.RouteDef], outages: Outages) -> None:
-        middlewares: Sequence[Middleware] = (graph_answers, outages.middleware(surface_of))
+    def __init__(self, listener: socket.socket, routes: Iterable[web.RouteDef], outages: Outages, clock: Clock) -> None:
+        middlewares: Sequence[Middleware] = (dated(clock), graph_answers, outages.middleware(surface_of))
         self._listener = listener
         self._application = web.Application(middlewares=middlewares, client_max_size=MAX_REQUEST_BYTES)
         self._application.add_routes(routes)

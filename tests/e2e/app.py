@@ -14,6 +14,7 @@ from local.azurite import Azurite, Tls
 from local.free_ports import free_ports
 from local.functions_host.process import HostProcess
 from local.graph.content.change import Change
+from local.graph.export_policy import ExportPolicy
 from local.graph.faults import Faults
 from local.graph.ledger import Ledger, Post
 from local.graph.threaded import ThreadedSimulator, run_in_thread
@@ -73,10 +74,25 @@ class App:
 
     def renew(self) -> None:
         """Run ``renew_subscriptions`` now, and wait for its end."""
-        ended = "renew_subscriptions ok", "renew_subscriptions failed"
+        self.run("renew_subscriptions")
+
+    def plan(self) -> None:
+        """Run ``plan_exports`` now, and wait for its end."""
+        self.run("plan_exports")
+
+    def run(self, function: str) -> None:
+        """Run a timer's function now, and wait for its end."""
+        ended = f"{function} ok", f"{function} failed"
         before = sum(self.host.log_text.count(text) for text in ended)
-        assert self.host.run_function("renew_subscriptions") == 202
-        self.until(lambda: sum(self.host.log_text.count(text) for text in ended) > before, "the run has ended")
+        assert self.host.run_function(function) == 202
+        self.until(lambda: sum(self.host.log_text.count(text) for text in ended) > before, f"{function} has ended")
+
+    def archived(self) -> dict[str, dict[str, str]]:
+        """The names of the archived interactions, tombstones left out, with their metadata."""
+        with BlobServiceClient.from_connection_string(self.azurite.connection_string) as storage:
+            client = storage.get_container_client("interactions")
+            blobs = list(client.list_blobs(include=["metadata"])) if client.exists() else []
+        return {blob.name: dict(blob.metadata or {}) for blob in blobs if "/deleted/" not in blob.name}
 
     def subscriptions(self) -> dict[str, dict[str, object]]:
         """What ``status`` tells of each wanted resource."""
@@ -97,16 +113,27 @@ class App:
 
 @contextmanager
 def running_app(
-    folder: Path, *, engine: str, resources: Sequence[str] | None = None, by_identity: bool = False
+    folder: Path,
+    *,
+    engine: str,
+    resources: Sequence[str] | None = None,
+    by_identity: bool = False,
+    previous_client_state: str | None = None,
+    host_arguments: Sequence[str] = (),
+    export: ExportPolicy | None = None,
+    **more_settings: str,
 ) -> Iterator[App]:
     """The app with everything around it. ``resources`` is what SUBSCRIPTIONS wants; None leaves it unset.
+
+    ``export`` is how Graph's export behaves, friendly where nothing is said.
 
     ``by_identity``: as on Azure, no secret anywhere. Storage is reached over TLS by the managed identity, which also
     vouches for the app registration.
     """
     (folder / "graph").mkdir()
     (port,) = free_ports(1)
-    with run_in_thread(folder=folder / "graph", seed=7, faults=Faults.friendly()) as cloud, ExitStack() as stack:
+    options = {"seed": 7, "faults": Faults.friendly(), "export": export or ExportPolicy.friendly()}
+    with run_in_thread(folder=folder / "graph", **options) as cloud, ExitStack() as stack:
         certificate = Tls(folder / "graph" / "server.pem", folder / "graph" / "server-key.pem")
         azurite = stack.enter_context(Azurite(location=folder / "azurite", tls=certificate if by_identity else None))
         settings = {
@@ -116,13 +143,24 @@ def running_app(
             "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
             "RENEW_SCHEDULE": "0 */5 * * * *",
             "SWEEP_SCHEDULE": "0 */5 * * * *",
+            "EXPORT_SCHEDULE": "0 7 * * * *",
+            **more_settings,
         }
         if by_identity:
             del settings["GRAPH_CLIENT_SECRET"]
         if resources is not None:
             settings["SUBSCRIPTIONS"] = json.dumps([{"resource": resource} for resource in resources])
-        log = folder / "host.log"
-        with HostProcess(settings, function_key=FUNCTION_KEY, port=port, timers=False, engine=engine, log=log) as host:
+        if previous_client_state is not None:
+            settings["CLIENT_STATE"] += f",{previous_client_state}"
+        with HostProcess(
+            settings,
+            function_key=FUNCTION_KEY,
+            port=port,
+            timers=False,
+            engine=engine,
+            log=folder / "host.log",
+            extra_arguments=host_arguments,
+        ) as host:
             yield App(folder, azurite, cloud, host)
 
 

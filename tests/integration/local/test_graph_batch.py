@@ -1,11 +1,10 @@
-"""Requests in batches, and the query for licensed users."""
+"""Requests in batches."""
 
 from typing import Any
 
 import pytest
 
 from local.graph import Limits, Simulator
-from local.graph.users import COPILOT_PLAN
 from tests.integration.local.graph_calls import Body, body, call, soon
 from tests.integration.local.graph_support import Receiver
 
@@ -115,41 +114,3 @@ async def test_a_batch_in_a_batch_and_a_batch_without_a_token(simulator: Simulat
     assert done["1"]["status"] == 400
     status, _, _ = await call(simulator, "POST", "/v1.0/$batch", {"requests": [GET]}, Authorization="")
     assert status == 401
-
-
-LICENSED = f"$filter=assignedPlans/any(a:a/servicePlanId eq {COPILOT_PLAN} and a/capabilityStatus eq 'Enabled')"
-
-
-async def test_licensed_users_come_in_pages(simulator: Simulator) -> None:
-    link, found = f"/v1.0/users?{LICENSED}&$count=true&$select=id,assignedPlans&$top=10", []
-    while link:
-        status, page, _ = await call(simulator, "GET", link, ConsistencyLevel="eventual")
-        assert (status, page["@odata.count"]) == (200, 25)
-        found += page["value"]
-        link = page.get("@odata.nextLink", "").removeprefix(simulator.graph_endpoint)
-    assert [each["id"] for each in found] == [each.oid for each in simulator.cloud.content.people(25)]
-    assert set(found[0]) == {"id", "assignedPlans"}
-
-
-@pytest.mark.parametrize(
-    ("query", "headers", "code"),
-    [
-        (f"{LICENSED}&$count=true", {}, "Request_UnsupportedQuery"),
-        (LICENSED, {"ConsistencyLevel": "eventual"}, "Request_UnsupportedQuery"),
-        ("$count=true", {"ConsistencyLevel": "eventual"}, "Request_UnsupportedQuery"),
-        (f"{LICENSED}&$count=true&$top=1000", {"ConsistencyLevel": "eventual"}, "BadRequest"),
-        (f"{LICENSED}&$count=true&$skiptoken=x", {"ConsistencyLevel": "eventual"}, "Directory_ExpiredPageToken"),
-        (f"{LICENSED}&$count=true&$skip=1", {"ConsistencyLevel": "eventual"}, "Request_BadRequest"),
-    ],
-)
-async def test_user_queries_that_graph_refuses(
-    simulator: Simulator, query: str, headers: dict[str, str], code: str
-) -> None:
-    status, answer, _ = await call(simulator, "GET", f"/v1.0/users?{query}", **headers)
-    assert (status, answer["error"]["code"]) == (400, code)
-
-
-async def test_users_need_a_permission(simulator: Simulator) -> None:
-    await simulator.revoke_consent(["User.Read.All"])
-    status, answer, _ = await call(simulator, "GET", f"/v1.0/users?{LICENSED}", ConsistencyLevel="eventual")
-    assert (status, answer["error"]["code"]) == (403, "Authorization_RequestDenied")

@@ -145,6 +145,29 @@ def test_limits_and_policy(running: Running) -> None:
     running.send("lost-answers", "PUT", verb="LIST", count=0)
 
 
+def test_what_happens_unnoticed_and_how_it_is_exported(running: Running) -> None:
+    assert running.send("export", "PUT", friendly=True, short=0.25)["short"] == 0.25
+    assert running.get()["export"]["empty"] == 0
+    day = running.send("happen", date="2026-03-05", interactions=12, users=2, chats=0)
+    assert day["changes"] == len(day["refs"]) >= 12
+    assert running.send("happen", users=2)["changes"] >= 2
+    ledger = Ledger.read(running.folder)
+    assert {ledger.notified(each) for each in ledger.contents if each.ref in day["refs"]} == {"silent"}
+    assert running.send("faults", "PUT", dropped=1, forged=0)["dropped"] == 1
+    running.send("faults", "PUT", forged=0)
+
+
+def test_people_and_groups(running: Running) -> None:
+    user = next(each["id"] for each in running.get("/users")["users"] if each["licensed"])
+    changed = running.send(f"users/{user}", "PUT", licensed=False, enabled=False, trouble="503")
+    assert changed == {"id": user, "licensed": False, "enabled": False}
+    assert running.get()["troubles"] == {user: "503"}
+    assert running.send(f"users/{user}", "PUT", licensed=True, trouble=None)["licensed"] is True
+    assert running.send("groups", members=[user])["id"]
+    running.send(f"users/{user}", "DELETE")
+    assert user not in {each["id"] for each in running.get("/users")["users"]}
+
+
 def test_what_graph_does_to_subscriptions(running: Running, webhook: str, subscription: Json) -> None:
     assert running.send("lifecycle", event="missed", subscription=subscription["id"]) == {"answers": [202]}
     assert running.send("lifecycle", event="reauthorizationRequired") == {"answers": [202]}
@@ -185,6 +208,15 @@ def test_what_graph_does_to_subscriptions(running: Running, webhook: str, subscr
         ("lifecycle", "POST", {"event": "missed", "subscription": "none"}),
         ("subscriptions/none", "DELETE", {}),
         ("clock", "POST", {"seconds": -1}),
+        ("export", "PUT", {"short": 2}),
+        ("export", "PUT", {"weather": 1}),
+        ("happen", "POST", {"date": "tomorrow"}),
+        ("happen", "POST", {"hours": 1}),
+        ("users/somebody", "PUT", {"licensed": True}),
+        ("users/x", "PUT", {"licensed": "yes"}),
+        ("users/x", "PUT", {"trouble": "rain"}),
+        ("groups", "POST", {}),
+        ("groups", "POST", {"members": [1]}),
     ],
 )
 def test_nonsense_is_refused(running: Running, path: str, method: str, values: Json) -> None:
