@@ -38,9 +38,9 @@ def handle_lifecycle_notifications(doorbell: func.QueueMessage) -> None:
 
 
 @app.queue_trigger("window", "exports", "AzureWebJobsStorage")
-def export_window(window: func.QueueMessage) -> None:
+async def export_window(window: func.QueueMessage) -> None:
     """One user's window is due: page, archive, then move the checkpoint."""
-    wiring.exporting().run(window.get_body().decode())
+    await wiring.exporters().run(lambda: wiring.exporting().run(window.get_body().decode()))
 
 
 @app.timer_trigger("timer", "%RENEW_SCHEDULE%")

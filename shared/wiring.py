@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.adapters.blob_container import BlobContainer
     from shared.adapters.graph_client import GraphClient
     from shared.adapters.key_vault import KeyVaultKeyRing
+    from shared.adapters.own_threads import OwnThreads
     from shared.adapters.storage_queue import StorageQueue
     from shared.flows.account import Account
     from shared.flows.archive import Archiving
@@ -42,6 +43,8 @@ T = TypeVar("T")
 
 # The queue of the export windows; those of the posts are named in core/inbox_name.py.
 EXPORTS = "exports"
+# As many as keep one core busy while the others wait for Graph.
+EXPORTERS = 8
 
 _lock = threading.RLock()
 _built: dict[str, object] = {}
@@ -91,7 +94,12 @@ def storing() -> "Storing":
     def build() -> "Storing":
         from shared.flows.store import Storing
 
-        return Storing(inbox=_container("inbox"), dead_letters=_container("dead-letters"), archiving=_archiving())
+        return Storing(
+            inbox=_container("inbox"),
+            dead_letters=_container("dead-letters"),
+            archiving=_archiving(),
+            telemetry=_telemetry(),
+        )
 
     return _once("storing", build)
 
@@ -158,6 +166,17 @@ def exporting() -> "Exporting":
         )
 
     return _once("exporting", build)
+
+
+def exporters() -> "OwnThreads":
+    """The threads that export."""
+
+    def build() -> "OwnThreads":
+        from shared.adapters.own_threads import OwnThreads
+
+        return OwnThreads(EXPORTERS)
+
+    return _once("exporters", build)
 
 
 def planning() -> "Planning":

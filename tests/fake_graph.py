@@ -16,6 +16,7 @@ from shared.core.errors import CaptureError, GraphUnavailable, StorageUnavailabl
 from shared.core.graph_fault import fault
 from shared.core.graph_subscription import parse_subscription
 from shared.core.instants import format_instant, parse_instant
+from shared.core.resource_path import resource_path
 from shared.core.subscription import ActualSubscription
 from shared.core.subscription_rules import resource_key
 from shared.ports import GraphCall
@@ -88,6 +89,9 @@ class FakeGraph:
         self.patience = patience
         self.granted: frozenset[str] = ALL_ROLES
         self.users: list[str] = []
+        # By id, nested ones flattened; and single resources by the path that they are asked for by.
+        self.groups: dict[str, list[str]] = {}
+        self.resources: dict[str, bytes] = {}
         self.lives: list[Life] = []
         self.bodies: list[tuple[str, Json]] = []
         self.list_needs_consent = False
@@ -134,6 +138,21 @@ class FakeGraph:
         with self._call("graph.licensed_users"):
             self._answer("graph.licensed_users")
         yield from self.users
+
+    def members(self, group_id: str) -> Iterator[str]:
+        with self._call(f"graph.members {group_id}"):
+            self._answer("graph.members")
+            if group_id not in self.groups:
+                raise self._fault(404, "Request_ResourceNotFound", "list the members of a group")
+        yield from self.groups[group_id]
+
+    def resource(self, path: str) -> bytes:
+        assert resource_path(path) is not None or "%" in path, "a path that nobody checked"
+        with self._call(f"graph.resource {path}"):
+            self._answer("graph.resource")
+            if path not in self.resources:
+                raise self._fault(404, "NotFound", "fetch what a notification is about")
+            return self.resources[path]
 
     # ---- what a test has Graph do
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,11 +26,14 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 def main() -> NoReturn:
     """Run the host and end the process; the exit code is 0 after a clean stop and 1 after any fault."""
     arguments = _arguments()
-    _log_to_stderr()
+    _log_to_stderr(arguments.log_level)
     if arguments.stop_on_eof:
         threading.Thread(target=_stop_on_eof, daemon=True).start()
+    stop_listening: Callable[[], None] | None = None
     try:
-        code = asyncio.run(Host(_options(arguments)).run())
+        options = _options(arguments)
+        stop_listening = _listen(arguments.telemetry)
+        code = asyncio.run(Host(options).run())
     except HostError as error:
         _LOG.error("%s", error)
         code = 1
@@ -38,6 +42,8 @@ def main() -> NoReturn:
         code = 1
     # Azure ends a worker without unwinding it, and so do we: a synchronous function that never ends would be joined for
     # ever, and connections that an app keeps open for its whole life would be complained about.
+    if stop_listening is not None:
+        stop_listening()
     logging.shutdown()
     os._exit(code)
 
@@ -59,6 +65,15 @@ def _options(arguments: argparse.Namespace) -> HostOptions:
     )
 
 
+def _listen(where: str | None) -> Callable[[], None] | None:
+    if where is None:
+        return None
+    # Imported only where it is asked for: that OpenTelemetry is loaded tells the app that somebody listens.
+    from local.telemetry.listening import listen  # noqa: PLC0415
+
+    return listen(where)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m local.functions_host", description="Hosts function_app.py locally."
@@ -71,15 +86,19 @@ def _arguments() -> argparse.Namespace:
     add("--engine", choices=ENGINES, default="auto", help="auto is runtime on Python 3.13 and later, else sdk")
     add("--message-lease", type=int, default=LEASE_SECONDS, help="seconds a running message stays invisible (600)")
     add("--stop-on-eof", action="store_true", help="stop when standard input ends, so as not to outlive a parent")
+    add("--telemetry", metavar="WHERE", help="console, otlp (see OTEL_EXPORTER_OTLP_ENDPOINT) or an absolute path")
+    add("--log-level", default="INFO", help="of everything that logs in this process (INFO)")
     return parser.parse_args()
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=level, handlers=[handler])
+    if level != "INFO":
+        return  # whoever wants other lines wants to see what the app itself keeps quiet
     # One line for each storage call would drown the one line for each function call.
     for name in ("azure.core", "azure.identity", "azure.storage"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,9 +5,9 @@ https://learn.microsoft.com/graph/query-parameters
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from local.graph.graph_errors import GraphError, bad_request
@@ -15,6 +15,8 @@ from local.graph.graph_request import GraphAnswer, GraphRequest
 from local.graph.subscription_rules import Caller
 
 DEFAULT_PAGE, LARGEST_PAGE = 100, 999
+T = TypeVar("T")
+Show = Callable[[T, GraphRequest], dict[str, Any]]
 
 
 def check_role(caller: Caller, roles: Iterable[str]) -> None:
@@ -89,8 +91,8 @@ class Pages:
     path: str
     context: str
 
-    def answer(self, request: GraphRequest, items: Sequence[dict[str, Any]], *, counted: bool) -> GraphAnswer:
-        """Return the page of a request.
+    def answer(self, request: GraphRequest, items: Sequence[T], show: Show[T], *, counted: bool) -> GraphAnswer:
+        """Return the page of a request; `show` makes JSON of what is on it.
 
         Raises:
             GraphError: 400, for a size or a token that is none.
@@ -102,7 +104,7 @@ class Pages:
             body["@odata.count"] = len(items)
         if start + size < len(items):
             body["@odata.nextLink"] = f"{root}/{self.path}?{_following(request.query, start + size)}"
-        return GraphAnswer(200, {**body, "value": list(items[start : start + size])})
+        return GraphAnswer(200, {**body, "value": [show(each, request) for each in items[start : start + size]]})
 
 
 def _is_eventual(request: GraphRequest) -> bool:

@@ -50,5 +50,4 @@ class GroupsApi:
         if members is None:
             raise directory_query.missing(name)
         path = f"groups/{name}/{request.matched['which']}/microsoft.graph.user"
-        found = [shown(each, request) for each in members]
-        return Pages(self._graph_endpoint, path, "users").answer(request, found, counted=counted)
+        return Pages(self._graph_endpoint, path, "users").answer(request, members, shown, counted=counted)

@@ -253,6 +253,7 @@ class Ledger:
         genuine = {each.ref for each in self.genuine()}
         taken = Counter(ref for post in self.posts if post.acknowledged for ref in post.items if ref in genuine)
         attempts = [attempt for post in self.posts for attempt in post.attempts]
+        notified = Counter(map(self.notified, self.contents))
         return {
             "contents": len(genuine),
             "acknowledged": len(taken),
@@ -263,6 +264,10 @@ class Ledger:
             "unanswered": sum(attempt.status is None for attempt in attempts),
             "forged_posts": sum(post.forged is not None for post in self.posts),
             "forged_contents": len(self.forged()),
+            "dropped_contents": notified["dropped"],
+            "withheld_contents": notified["withheld"],
+            "silent_contents": notified["silent"],
+            "shown_contents": len(self.shown),
             "dropped_posts": sum(post.outcome == "dropped" for post in self.posts),
             "abandoned_posts": sum(post.outcome == "gave-up" for post in self.posts),
         }

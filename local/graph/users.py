@@ -46,9 +46,9 @@ class UsersApi:
     async def _list(self, request: GraphRequest, caller: Caller) -> GraphAnswer:
         directory_query.check_role(caller, ROLES)
         directory_query.check_options(request.query, _OPTIONS)
-        found = [shown(each, request) for each in self._holders(request)]
+        holders = self._holders(request)
         counted = directory_query.check_count(request)
-        return Pages(self._graph_endpoint, "users", "users").answer(request, found, counted=counted)
+        return Pages(self._graph_endpoint, "users", "users").answer(request, holders, shown, counted=counted)
 
     async def _get(self, request: GraphRequest, caller: Caller) -> GraphAnswer:
         directory_query.check_role(caller, ROLES)

@@ -16,7 +16,7 @@ from rich.table import Table
 from local.azurite import AzuriteError
 from local.functions_host.process import HostProcessError
 from local.graph.ledger import Ledger
-from local.play.script import drain, play, wait_for_subscriptions
+from local.play.script import drain, export, play, wait_for_subscriptions
 from local.play.stage import FUNCTION_KEY, Stage, stage
 from local.play.verdict import Verdict, judge
 
@@ -72,6 +72,8 @@ def _play(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> N
         )
         inbox = progress.add_task("waiting in the inbox", total=None)
         drain(on_stage, lambda waiting: progress.update(inbox, completed=waiting))
+        exports = progress.add_task("to be exported", total=None)
+        export(on_stage, lambda waiting: progress.update(exports, completed=waiting))
 
 
 def _table(verdict: Verdict, on_stage: Stage) -> Table:
@@ -80,8 +82,12 @@ def _table(verdict: Verdict, on_stage: Stage) -> Table:
     table.add_column()
     table.add_column(justify="right")
     table.add_column(overflow="fold")
-    table.add_row("changes sent by Graph", str(verdict.sent), "by the simulator's own ledger")
-    table.add_row("archived", str(verdict.archived), "each once, byte for byte")
+    table.add_row("changes that Graph notified of", str(verdict.sent), "by the simulator's own ledger")
+    table.add_row(
+        "interactions that it did not", str(verdict.export_alone), "dropped, in a gap, or before the app came"
+    )
+    table.add_row("captured by notification", str(verdict.by_notification), "each once, byte for byte")
+    table.add_row("captured by export", str(verdict.by_export), "each once")
     table.add_row("deletions recorded", str(verdict.tombstones), "as tombstones")
     table.add_row("duplicates dropped", str(verdict.duplicates_dropped), "deliveries beyond the first")
     table.add_row("forged posts", str(verdict.forged_posts), f"{verdict.forged_refused} refused at the door")
@@ -89,7 +95,13 @@ def _table(verdict: Verdict, on_stage: Stage) -> Table:
     asked = graph.requests
     table.add_row("subscriptions made", str(asked["POST /subscriptions"]), "one again, after Graph removed it")
     table.add_row("subscriptions renewed", str(asked["PATCH"]), "moved to the new certificate")
-    table.add_row("never notified of", str(verdict.withheld), f"gaps noted for the export: {verdict.gaps}")
+    table.add_row(
+        "gaps", str(verdict.gaps + verdict.gaps_filled), f"{verdict.gaps_filled} of them filled by the export"
+    )
+    table.add_row("requests to the export", str(asked["EXPORT"]), "at 25 a second at most")
+    table.add_row(
+        "told by nobody", str(verdict.unseen), "chats that Graph dropped, versions replaced since: no source has them"
+    )
     for reason, count in sorted(verdict.dead_letters.items()):
         table.add_row("dead letters", str(count), reason)
     table.add_section()
@@ -125,7 +137,8 @@ def _stay(on_stage: Stage, console: Console) -> None:
     graph = on_stage.cloud.graph
     console.print(
         f"\nEverything stays up until Ctrl-C:\n"
-        f"  the app       {on_stage.host.url}/api/status?code={FUNCTION_KEY}\n"
+        f"  dashboard     {on_stage.host.url}/api/dashboard with the key {FUNCTION_KEY}\n"
+        f"  status        {on_stage.host.url}/api/status?code={FUNCTION_KEY}\n"
         f"  simulator     {graph.graph_endpoint} (trust {graph.ca_file})\n"
         f"  blob storage  {on_stage.azurite.blob_url}\n"
         f"  AZURE_STORAGE_CONNECTION_STRING='{on_stage.azurite.connection_string}'",

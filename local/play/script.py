@@ -9,10 +9,14 @@ from typing import Any
 
 from azure.storage.blob import ContainerClient
 
+from local.graph.faults import Faults
 from local.play.stage import WANTED, Stage
 
 SUBSCRIBE_SECONDS = 60.0
 DRAIN_SECONDS = 120.0
+EXPORT_SECONDS = 180.0
+# Notifications that Graph never sends, without a word to anybody.
+DROPPED = 0.1
 _POLL_SECONDS = 0.2
 
 
@@ -79,9 +83,16 @@ def play(
     tell: Callable[[str], None],
     moved: Callable[[int, int], None],
 ) -> None:
-    """Play yesterday in so many seconds. ``tell`` hears of events, ``moved`` of posts finished and planned."""
+    """Play yesterday in so many seconds, a week after some that happened before the app was there.
+
+    ``tell`` hears of events, ``moved`` of posts finished and planned.
+    """
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
     day = stage.cloud.graph.day(yesterday, interactions=interactions, users=users)
+    before = stage.cloud.graph.day(yesterday - timedelta(days=7), interactions=interactions // 4, users=users, chats=0)
+    stage.cloud.call(lambda graph: setattr(graph.policy, "licensed_users", users))
+    stage.cloud.call(lambda graph: graph.happen(before))
+    stage.cloud.call(lambda graph: setattr(graph.traffic, "faults", Faults(dropped=DROPPED)))
     playing: Future[Any] = stage.cloud.start(lambda graph: graph.play(day, seconds=seconds))
     waiting = list(EVENTS)
     while not playing.done() or waiting:
@@ -105,4 +116,22 @@ def drain(stage: Stage, moved: Callable[[int], None]) -> bool:
             moved(waiting)
             if not waiting or time.monotonic() > deadline:
                 return not waiting
+            time.sleep(_POLL_SECONDS)
+
+
+def export(stage: Stage, moved: Callable[[int], None]) -> bool:
+    """Wait until the archive holds as many interactions as the export shows; False where it does not in three minutes.
+
+    The planner runs by itself. ``moved`` hears how many are still to come, as far as their number tells.
+    """
+    deadline = time.monotonic() + EXPORT_SECONDS
+    shown = len(stage.cloud.graph.ledger().exportable())
+    with ContainerClient.from_connection_string(stage.azurite.connection_string, "interactions") as interactions:
+        while True:
+            # Versions of one interaction count once: {id}.{etag}.json in one folder.
+            names = (name.rpartition("/") for name in interactions.list_blob_names() if "/deleted/" not in name)
+            waiting = shown - len({(folder, leaf.partition(".")[0]) for folder, _, leaf in names})
+            moved(max(waiting, 0))
+            if waiting <= 0 or time.monotonic() > deadline:
+                return waiting <= 0
             time.sleep(_POLL_SECONDS)

@@ -17,6 +17,8 @@ FUNCTION_KEY = "local-run"
 SWEEP_SCHEDULE = "*/5 * * * * *"
 # What Azure does every five minutes, in a day of less than a minute.
 RENEW_SCHEDULE = "*/2 * * * * *"
+# What Azure does every hour.
+EXPORT_SCHEDULE = "*/15 * * * * *"
 WANTED = ("copilot/interactionHistory/getAllEnterpriseInteractions", "chats")
 
 
@@ -56,6 +58,7 @@ def stage(folder: Path, *, seed: int) -> Iterator[Stage]:
             "ARCHIVE_STORAGE": azurite.connection_string,
             "SWEEP_SCHEDULE": SWEEP_SCHEDULE,
             "RENEW_SCHEDULE": RENEW_SCHEDULE,
+            "EXPORT_SCHEDULE": EXPORT_SCHEDULE,
             "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
             "SUBSCRIPTIONS": json.dumps([{"resource": resource} for resource in WANTED]),
         }

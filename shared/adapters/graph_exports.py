@@ -23,7 +23,7 @@ _TENANT = ""
 # The one form of a date that HTTP still lets anybody write: https://www.rfc-editor.org/rfc/rfc9110#http.date
 _HTTP_DATE = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} "
-    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d{2}:\d{2}:\d{2} GMT",
+    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [12]\d{3} \d{2}:\d{2}:\d{2} GMT",
     re.ASCII,
 )
 
@@ -43,7 +43,7 @@ class GraphExports:
         return self._page(url, (user_id or _TENANT).lower())
 
     def next_page(self, link: str) -> ExportPage:
-        """See the port."""
+        """See the port. All that changes on the way is the case of ``%3d``, which means the same in any."""
         whose = self._whose(link)
         if whose is None:
             raise GraphUnavailable("export interactions: the next page is elsewhere; it is not followed")

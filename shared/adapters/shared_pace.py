@@ -19,8 +19,8 @@ from shared.ports import Clock, Container
 
 # Who would wait longer does it on the queue, where it takes no thread.
 MAX_WAIT = timedelta(seconds=60)
-# How often a round is tried that somebody else's came before. Each lets one of them through.
-TRIES = 12
+# How often a round is tried that somebody else's came before. Each lets one of them through, so all get their turn.
+TRIES = 30
 LONGEST_BACKOFF = 0.4
 # While slots are taken for some time ahead, a round waits for more threads to come along.
 LONGEST_GATHERING = timedelta(seconds=0.5)
@@ -78,49 +78,51 @@ class SharedPace:
 
     def reserve(self) -> datetime:
         """The instant of a slot that is ours alone. Raises as ``wait`` does."""
-        with self._joining:
-            ours = self._open
-            place = ours.size
-            ours.size += 1
-        if place == 0:
-            self._lead(ours)
-        else:
-            ours.done.wait()
-        if ours.failure is not None:
-            raise StorageUnavailable(ours.failure)
-        if place < len(ours.slots):
-            return ours.slots[place]
-        raise self._too_long(ours.too_far or self._clock())
+        while True:
+            with self._joining:
+                ours = self._open
+                place = ours.size
+                ours.size += 1
+            if place == 0:
+                self._lead(ours)
+            else:
+                ours.done.wait()
+            if ours.failure is not None:
+                raise StorageUnavailable(ours.failure)
+            if place < len(ours.slots):
+                return ours.slots[place]
+            if ours.too_far is not None:
+                raise self._too_long(ours.too_far)
+            # He joined when the round had been counted: there is another one.
 
     def _lead(self, ours: _Round) -> None:
         try:
-            # Others join in the time that there is anyway, and while the round before is under way.
+            # Others join in the time that there is anyway; and later, while others' writes keep coming before ours. So
+            # the more instances there are, the fewer rounds each of them needs.
             ahead = (self._taken_until or self._clock()) - self._clock()
             self._sleep(min(max(ahead / 2, timedelta(0)), LONGEST_GATHERING).total_seconds())
             with self._writing:
-                self._close(ours)
                 self._change(lambda budget, now: self._reserved(ours, budget, now))
             ours.failure = None
         except StorageUnavailable as error:
             ours.failure = str(error)
         finally:
-            self._close(ours)
-            ours.done.set()
-
-    def _close(self, ours: _Round) -> None:
-        with self._joining:
-            if self._open is ours:
+            with self._joining:
                 self._open = _Round()
+            ours.done.set()
 
     def _reserved(self, ours: _Round, budget: RequestBudget, now: datetime) -> RequestBudget:
         _, first = budget.reserved(0, now)
         # What nobody will wait for is not reserved, or the ledger would run away from the clock.
         near = max((now + MAX_WAIT - first) // SPACING + 1, 0)
-        count = min(ours.size, near)
+        size = ours.size
+        count = min(size, near)
         ours.slots = [first + place * SPACING for place in range(count)]
-        ours.too_far = first + count * SPACING if count < ours.size else None
+        ours.too_far = first + count * SPACING if count < size else None
+        if not count:
+            return budget
         self._taken_until = first + count * SPACING
-        return budget.reserved(count, now)[0] if count else budget
+        return budget.reserved(count, now)[0]
 
     def _change(self, change: Callable[[RequestBudget, datetime], RequestBudget]) -> None:
         """Read, change and write the ledger, again where somebody else's write came in between."""

@@ -29,8 +29,9 @@ LATE_LOOK_EVERY = timedelta(days=7)
 LEAVING = timedelta(hours=48)
 # A window that was planned and never came to anything is planned again: its message was lost.
 FORGOTTEN_AFTER = timedelta(hours=3)
-# What part of the budget is spent on users of whom nothing is due: a small tenant is looked at in every hour whole.
-SPARE_SHARE = 0.1
+# What part of the budget is spent on users of whom nothing is due: a small tenant is looked at in every hour whole, and
+# in a large one those of whom no notification tells are looked at every few hours (docs/performance.md).
+SPARE_SHARE = 0.5
 # A look is dated by the clock of whoever exports, a window by that of whoever plans.
 CLOCKS_APART = timedelta(minutes=5)
 # What a user is taken to have in a day as long as nobody has been looked at.
@@ -110,14 +111,15 @@ def plan(tenant: Tenant, *, start: datetime, budget: int, now: datetime) -> Plan
         usual_per_day=_usual_per_day(tenant.progress.values()),
     )
     waiting = {user for user, since in tenant.queued.items() if is_waiting(tenant.progress.get(user), since, now)}
-    spent = sum(planner.line(user)[0].cost for user in waiting)
-    lines = (planner.line(user) for user in planner.candidates() if user not in waiting)
+    spent = sum(planner.line(user).cost for user in waiting)
+    # Ordered first, and only then asked what it costs: most of a large tenant does not come up for that.
+    ordered = sorted((*planner.urgency(user), user) for user in planner.candidates() if user not in waiting)
     windows: list[Planned] = []
-    for line, _ in sorted(lines, key=lambda each: (each[0].due, each[1], each[0].user)):
-        if spent >= (budget * SPARE_SHARE if line.due is Due.SPARE else budget):
+    for due, _, user in ordered:
+        if spent >= (budget * SPARE_SHARE if due is Due.SPARE else budget):
             break
-        windows.append(line)
-        spent += line.cost
+        windows.append(planner.line(user, due))
+        spent += windows[-1].cost
     return Plan(tuple(windows), spent)
 
 
@@ -143,22 +145,29 @@ class _Planner:
         left = (user for user, since in self.tenant.leaving.items() if user not in users and self._stays(user, since))
         return (user for user in chain(users, left) if not self._is_flagged(user))
 
-    def line(self, user: str) -> tuple[Planned, datetime]:
-        """The user's line with what it is ordered by."""
+    def urgency(self, user: str) -> tuple[Due, datetime]:
+        """Why the user is due, and since when: the lower, the sooner."""
         progress = self.tenant.progress.get(user, NOTHING)
-        gaps = [gap for gap in self.gaps if gap.is_of(user) and not gap.is_closed(progress)]
-        begin = max(
-            min(self._begin(progress), self._last_look(user), *(gap.begin - OVERLAP for gap in gaps)), self.start
-        )
         until = progress.complete_until or self.start
-        looked_at = max((each.at for each in progress.looks), default=self.start)
-        if gaps:
-            due = Due.GAP
-        elif user in self.tenant.activity and self.tenant.activity[user] + AN_HOUR > until:
-            due = Due.ACTIVE
-        else:
-            due = Due.BEHIND if self.now - looked_at >= WITHIN_A_DAY else Due.SPARE
-        return Planned(user, begin, due, self._cost(progress, begin)), looked_at if due is Due.SPARE else until
+        if self.gaps and self._open_gaps(user, progress):
+            return Due.GAP, until
+        heard = self.tenant.activity.get(user)
+        if heard is not None and heard + AN_HOUR > until:
+            return Due.ACTIVE, until
+        looked_at = max([each.at for each in progress.looks], default=None)
+        if looked_at is None or self.now - looked_at >= WITHIN_A_DAY:
+            return Due.BEHIND, until
+        return Due.SPARE, looked_at
+
+    def line(self, user: str, due: Due = Due.SPARE) -> Planned:
+        """The user's line of the plan."""
+        progress = self.tenant.progress.get(user, NOTHING)
+        gaps = [gap.begin - OVERLAP for gap in self._open_gaps(user, progress)]
+        begin = max(min([self._begin(progress), self._last_look(user), *gaps]), self.start)
+        return Planned(user, begin, due, self._cost(progress, begin))
+
+    def _open_gaps(self, user: str, progress: Progress) -> list[OpenGap]:
+        return [gap for gap in self.gaps if gap.is_of(user) and not gap.is_closed(progress)]
 
     def _stays(self, user: str, since: datetime) -> bool:
         return not has_left(self.tenant.progress.get(user, NOTHING), since, self.now)
@@ -207,6 +216,7 @@ class _Planner:
 
 
 def is_waiting(progress: Progress | None, since: datetime, now: datetime) -> bool:
+    """Whether a window that was put on the queue then has not come to anything yet, and still may."""
     done = progress is not None and any(each.at >= since - CLOCKS_APART for each in progress.looks)
     # Nobody is planned before it is time to try again; so a problem with a later time is newer than the window.
     flagged = progress is not None and progress.retry_at is not None and progress.retry_at > since

@@ -1,8 +1,9 @@
 "use strict";
 // The sentence at the top: up to when everything is captured, and what needs somebody.
 const Headline = (() => {
-  const { many, Many, duration, time } = Words;
+  const { many, Many, duration, time, listed } = Words;
 
+  const UNKNOWN = "It is not known up to when everything is captured.";
   const vouched = (claim, basis, until = null) => ({ claim, basis, until });
 
   function inInbox({ posts }, atRest, now) {
@@ -11,12 +12,24 @@ const Headline = (() => {
     return `${wait} in the inbox, the oldest for ${duration((now - atRest) / 1000)}`;
   }
 
+  // What export has not confirmed: flagged users, those who wait for their first look, open gaps and lost ones.
+  function exceptions({ exports, subscriptions }) {
+    const users = exports.scope === "users" ? exports.flagged.total + exports.behind : 0;
+    const gaps = (subscriptions?.gaps ?? 0) + (subscriptions?.lost ?? 0);
+    const named = [users && many(users, "user", "users"), gaps && many(gaps, "gap", "gaps")].filter(Boolean);
+    return named.length ? `, except for ${listed(named)}` : "";
+  }
+
   // Export vouches for completeness, but not for what waits: it may be of a kind that export does not bring.
-  function byExport({ exports, now }, atRest, rest) {
+  function byExport(facts, atRest, rest) {
+    const { exports, subscriptions, now } = facts;
+    if (exports.flagged.total === null || exports.behind === null)
+      return vouched(UNKNOWN, "The status does not say who is flagged or behind.");
     const until = Math.min(exports.completeUntil, atRest);
-    const but = exports.flagged.total ? `, except for ${many(exports.flagged.total, "user", "users")}` : "";
-    const basis = `Export confirms it up to ${time(exports.completeUntil, now)}; ${rest}.`;
-    return vouched(`Everything captured up to ${time(until, now)}${but}.`, basis, until);
+    const sent = subscriptions?.live && atRest > until ? `, and all that Graph sent up to ${time(atRest, now)}` : "";
+    const gaps = subscriptions?.gaps == null ? " Whether there are gaps is not known." : "";
+    const basis = `Export confirms it up to ${time(exports.completeUntil, now)}; ${rest}.${gaps}`;
+    return vouched(`Everything captured up to ${time(until, now)}${exceptions(facts)}${sent}.`, basis, until);
   }
 
   // Notifications alone can't vouch for those that Graph never sent.
@@ -26,17 +39,22 @@ const Headline = (() => {
     return vouched(claim, `${missing} that this was everything; ${rest}.`, atRest);
   }
 
+  // Of a whole tenant that is flagged, nothing is confirmed.
+  const byExportAtAll = ({ exports }) =>
+    exports !== null &&
+    exports.completeUntil !== null &&
+    (exports.scope === "users" || (exports.scope === "tenant" && exports.flagged.total === 0));
+
   // Captured is what is at rest: archived, or a dead letter.
   function captured(facts) {
-    const { now, notifications, subscriptions, exports } = facts;
-    const unknown = "It is not known up to when everything is captured.";
-    if (now === null) return vouched(unknown, "The status does not say of when it is.");
-    if (notifications.posts === null) return vouched(unknown, "The status says nothing about the inbox.");
+    const { now, notifications, subscriptions } = facts;
+    if (now === null) return vouched(UNKNOWN, "The status does not say of when it is.");
+    if (notifications.posts === null) return vouched(UNKNOWN, "The status says nothing about the inbox.");
     if (notifications.posts > 0 && notifications.oldestAt === null)
-      return vouched(unknown, "The status does not say since when posts wait.");
+      return vouched(UNKNOWN, "The status does not say since when posts wait.");
     const atRest = Math.min(notifications.oldestAt ?? now, now);
     const rest = inInbox(notifications, atRest, now);
-    if (Rules.exporting(facts) && exports.completeUntil !== null) return byExport(facts, atRest, rest);
+    if (byExportAtAll(facts)) return byExport(facts, atRest, rest);
     if (subscriptions?.live) return byNotification(facts, atRest, rest);
     return vouched("Nothing vouches for what is captured.", `No live subscription and no export is known; ${rest}.`);
   }

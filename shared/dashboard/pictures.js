@@ -87,7 +87,8 @@ const Pictures = (() => {
   function strokes(hour, x, width, place, now) {
     return SOURCES.filter((source) => hour.latency[source]).map((source) => {
       const { p50, p95 } = hour.latency[source];
-      const words = `${Words.time(hour.at, now)} ${NAMES[source]}: half within ${Words.short(p50)}, 95 % within ${Words.short(p95)}`;
+      const when = `${Words.time(hour.at, now)} ${NAMES[source]}`;
+      const words = `${when}: half within ${Words.short(p50)}, 95 % within ${Words.short(p95)}`;
       const middle = x + width / 2;
       const span = draw("line", {
         x1: middle,

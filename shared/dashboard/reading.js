@@ -75,6 +75,7 @@ const Reading = (() => {
       reconciledAt: instant(given.reconciledAt),
       live: count(given.live),
       gaps: count(given.gapsToExport),
+      lost: count(given.gapsLost),
       resources: (list(given.resources) ?? []).slice(0, MOST).map(subscription),
     };
   }
@@ -115,6 +116,7 @@ const Reading = (() => {
     return {
       scope: ["users", "tenant", "none"].includes(given.scope) ? given.scope : null,
       plannedAt: instant(given.plannedAt),
+      problem: text(given.problem),
       users: count(given.users),
       complete: count(given.complete),
       behind: count(given.behind),

@@ -2,6 +2,7 @@
 // What needs somebody, in order of urgency. docs/dashboard.md holds the same table.
 const Rules = (() => {
   const { many, Many, duration, time, ago, listed, dayName, counted } = Words;
+  // Where the alerts of infra/ begin, this page says act.
   const MINUTE = 60;
   const HOUR = 3600;
   const DAY = 86400;
@@ -17,9 +18,14 @@ const Rules = (() => {
     certificate: "docs/subscriptions.md#certificates",
     gaps: "docs/subscriptions.md#gaps",
     subscriptions: "docs/subscriptions.md#subscriptions",
-    export: "docs/dashboard.md#the-export-is-behind",
-    flagged: "docs/dashboard.md#a-user-is-not-exported",
-    coverage: "docs/dashboard.md#notifications-and-export-differ",
+    expiring: `${OPERATIONS}#subscription-expiring`,
+    renewal: `${OPERATIONS}#certificate-expiring`,
+    export: `${OPERATIONS}#export-behind`,
+    flagged: `${OPERATIONS}#export-users-flagged`,
+    missed: `${OPERATIONS}#missed-by-notifications`,
+    notShown: `${OPERATIONS}#not-shown-by-export`,
+    budget: `${OPERATIONS}#export-budget`,
+    settings: "docs/settings.md#the-app",
     status: `${OPERATIONS}#is-everything-captured`,
   };
 
@@ -70,10 +76,10 @@ const Rules = (() => {
   function expiring({ subscriptions }) {
     const live = (subscriptions?.resources ?? []).filter((each) => each.live && each.left !== null);
     const [first] = live.sort((a, b) => a.left - b.left);
-    if (!first || first.left >= DAY) return null;
+    if (!first || first.left >= 34 * HOUR) return null;
     const short = `A subscription ends in ${duration(first.left)}.`;
     const why = first.problem ? `: ${first.problem}` : " has not been renewed";
-    return problem(first.left < 6 * HOUR ? "act" : "watch", short, `${first.resource}${why}`, RUNBOOKS.live);
+    return problem(first.left < DAY ? "act" : "watch", short, `${first.resource}${why}`, RUNBOOKS.expiring);
   }
 
   function troubled({ subscriptions }) {
@@ -90,14 +96,14 @@ const Rules = (() => {
 
   function certificateSoon({ certificate, now }) {
     const left = certificate?.left ?? null;
-    if (left === null || left >= 30 * DAY) return null;
+    if (left === null || left >= 45 * DAY) return null;
     const when = left < 0 ? `expired ${duration(left)} ago` : `expires in ${duration(left)}`;
-    const detail = `On ${time(certificate.expiresAt, now)}. Renew it in Key Vault; subscriptions move to the new version by themselves.`;
-    return problem(left < 7 * DAY ? "act" : "watch", `The certificate ${when}.`, detail, RUNBOOKS.certificate);
+    const detail = `On ${time(certificate.expiresAt, now)}. Subscriptions move to a new version by themselves.`;
+    return problem(left < 30 * DAY ? "act" : "watch", `The certificate ${when}.`, detail, RUNBOOKS.renewal);
   }
 
   function waiting(queue, short) {
-    const level = grade(queue.age, 15 * MINUTE, HOUR);
+    const level = grade(queue.age, 10 * MINUTE, 15 * MINUTE);
     const posts = queue.posts === null ? "Posts wait" : many(queue.posts, "post waits", "posts wait");
     return (
       level && problem(level, short, `${posts}, the oldest for ${duration(queue.age)}. None is lost.`, RUNBOOKS.inbox)
@@ -116,11 +122,21 @@ const Rules = (() => {
   }
 
   function exportLate({ exports, now }) {
-    const level = grade(exports?.lag ?? null, 6 * HOUR, DAY);
+    const level = grade(exports?.lag ?? null, 27 * HOUR, 36 * HOUR);
     if (!level) return null;
-    const behind = exports.behind ? `${many(exports.behind, "user is", "users are")} behind; ` : "";
-    const detail = `${behind}complete for everyone until ${time(exports.completeUntil, now)}.`;
+    const detail = `Nobody's is older than ${time(exports.completeUntil, now)}, but for those who are flagged or new.`;
     return problem(level, `The export is ${duration(exports.lag)} behind.`, detail, RUNBOOKS.export);
+  }
+
+  function behind({ exports }) {
+    if (!exports?.behind) return null;
+    const detail = "Their last look is more than a day old, or they have had none.";
+    return problem("watch", `${Many(exports.behind, "user is", "users are")} behind.`, detail, RUNBOOKS.export);
+  }
+
+  function whom({ exports }) {
+    if (!exports?.problem) return null;
+    return problem("watch", "Whom to export is not known; those of before go on.", exports.problem, RUNBOOKS.export);
   }
 
   function planLate(facts) {
@@ -147,9 +163,9 @@ const Rules = (() => {
 
   function budget({ exports }) {
     const hourly = (exports?.perSecond ?? 0) * HOUR;
-    if (!hourly || exports.planned === null || exports.planned <= hourly) return null;
+    if (!hourly || exports.planned === null || exports.planned <= 0.9 * hourly) return null;
     const detail = `${Words.digits(exports.planned)} are planned, ${Words.digits(hourly)} fit into an hour.`;
-    return problem("watch", "The export's plan takes more than an hour's requests.", detail, RUNBOOKS.export);
+    return problem("watch", "The export's plan takes nearly an hour's requests.", detail, RUNBOOKS.budget);
   }
 
   function gaps(facts) {
@@ -160,6 +176,13 @@ const Rules = (() => {
     if (facts.exports?.scope === "none")
       return problem("act", `${gapped} will not be filled: no export is set up.`, detail, RUNBOOKS.gaps);
     return problem("watch", `${gapped} ${open === 1 ? "is" : "are"} still to be exported.`, detail, RUNBOOKS.gaps);
+  }
+
+  function gapsLost({ subscriptions }) {
+    if (!subscriptions?.lost) return null;
+    const detail =
+      "Nothing exports these hours of that resource, or EXPORT_START is later. What Graph did not send is missing.";
+    return problem("watch", `${Many(subscriptions.lost, "gap", "gaps")} can't be filled.`, detail, RUNBOOKS.gaps);
   }
 
   function deadLetters({ dead }) {
@@ -186,7 +209,7 @@ const Rules = (() => {
     const total = days.reduce((sum, each) => sum + each[property], 0);
     const named = listed(days.slice(-3).map((each) => dayName(each.day)));
     const more = days.length > 3 ? `, and ${many(days.length - 3, "day", "days")} before` : "";
-    return problem("watch", words(total), `${named}${more}`, RUNBOOKS.coverage);
+    return problem("watch", words(total), `${named}${more}`, RUNBOOKS[property]);
   }
   const notShown = (facts) =>
     differing(
@@ -213,7 +236,7 @@ const Rules = (() => {
 
   function noExport({ exports }) {
     if (exports?.scope !== "none") return null;
-    return problem("note", "No export is set up.", "Nothing would find what notifications miss.", RUNBOOKS.export);
+    return problem("note", "No export is set up.", "Nothing would find what notifications miss.", RUNBOOKS.settings);
   }
 
   function otherVersion({ version }) {
@@ -248,6 +271,9 @@ const Rules = (() => {
     exportLate,
     planLate,
     gaps,
+    gapsLost,
+    behind,
+    whom,
     deadLetters,
     conflicts,
     certificateSoon,

@@ -73,7 +73,8 @@ const Trends = (() => {
       [...hours]
         .reverse()
         .map((hour) => row(hourName(hour, facts.now), ...SOURCES.map((source) => cell(hour.latency[source]))));
-    const sentence = `Median and 95th percentile of the latency for each of 48 hours. Latest: ${newest.map(said).join(", ")}.`;
+    const latest = newest.map(said).join(", ");
+    const sentence = `Median and 95th percentile of the latency for each of 48 hours. Latest: ${latest}.`;
     pictured(
       "latency",
       newest.length ? Pictures.latency(hours, facts.now, room("latency"), sentence) : null,
@@ -102,8 +103,8 @@ const Trends = (() => {
   }
   function dayWords(each) {
     const { byNotification, missed, notShown } = each;
-    const counts = `${amount(byNotification)} by notification, ${amount(missed)} by export alone, ${amount(notShown)} not shown`;
-    return `${dayName(each.day)}: ${stateWords(each)}${each.recorded ? ` (${counts})` : ""}`;
+    const counts = [`${amount(byNotification)} by notification`, `${amount(missed)} by export alone`];
+    return `${dayName(each.day)}: ${stateWords(each)}${each.recorded ? ` (${[...counts, `${amount(notShown)} not shown`].join(", ")})` : ""}`;
   }
 
   function coverage(facts) {

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from shared.core.activity import Hour, hour_of, hour_prefix, to_json
 from shared.core.errors import StorageUnavailable
 from shared.core.instants import parse_instant
+from shared.core.labels import interaction_labels
 from shared.core.metrics import CAPTURE_LATENCY, CONFLICTS, DUPLICATES, INTERACTIONS_ARCHIVED
 from shared.core.resources import ResourceKind, user_of
 from shared.flows.rest import Outcome
@@ -50,7 +51,7 @@ class Account:
             return
         now, created = self.clock(), parse_instant(resource.get("createdDateTime"))
         latency = None if created is None else max(now - created, timedelta(0))
-        self.telemetry.measure(INTERACTIONS_ARCHIVED, 1, source=source, kind=kind.name)
+        self.telemetry.measure(INTERACTIONS_ARCHIVED, 1, source=source, **interaction_labels(kind, resource))
         if latency is not None:
             self.telemetry.measure(CAPTURE_LATENCY, latency.total_seconds(), source=source)
         user = user_of(resource) if source == "notification" else None

@@ -71,7 +71,8 @@ class Exporting:
             logger.info("user %s: somebody has exported this window since it was planned", window.user_id)
             return
         try:
-            self._look(window, kept)
+            with self.telemetry.span("export", user=window.user_id or "", attempt=window.attempt):
+                self._look(window, kept)
         except GraphUnavailable as error:
             self._later(window, kept, error)
         except GraphFault as error:
@@ -116,6 +117,7 @@ class Exporting:
             notified_since=self._notified_since(kept.checkpoint.user_id),
             clock=self.clock,
             account=self.account,
+            telemetry=self.telemetry,
         )
         graph_now: datetime | None = None
         for page in walk.pages(begin, end):

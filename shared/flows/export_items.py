@@ -16,7 +16,7 @@ from shared.core.resources import AI_INTERACTION, digest, user_of
 from shared.flows.account import Account
 from shared.flows.dead_letters import park
 from shared.flows.rest import SOURCE, Outcome, Rested, Resting
-from shared.ports import Clock, Container
+from shared.ports import SILENCE, Clock, Container, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class ExportedItems:
     notified_since: datetime | None
     clock: Clock
     account: Account | None = None
+    telemetry: Telemetry = SILENCE
     seen: dict[str, dict[bytes, Origin]] = field(default_factory=dict)
 
     def rest(self, item: object) -> None:
@@ -90,7 +91,7 @@ class ExportedItems:
             post=f"exports/{self.checkpoint.user_id}/{said.hexdigest()}",
             position=0,
         )
-        park(self.dead_letters, letter)
+        park(self.dead_letters, letter, self.telemetry)
         self.seen.setdefault(UNDATED, {})[entry] = Origin.EXPORT
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shared.core.errors import CannotArchive, StorageUnavailable
 from shared.flows.archive import Archiving, Provenance
 from shared.flows.inbox import KeptPost, open_post, park_item
-from shared.ports import Container
+from shared.ports import SILENCE, Container, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class Storing:
     inbox: Container
     dead_letters: Container
     archiving: Archiving
+    telemetry: Telemetry = SILENCE
 
     def store(self, name: str) -> None:
         """Put the items of one post to rest.
@@ -30,12 +31,14 @@ class Storing:
         Raises Unavailable, or whatever nobody foresaw, so that the platform rings again; MalformedNotification for a
         message that no post of ours put on the queue.
         """
-        kept = open_post(self.inbox, self.dead_letters, name)
+        kept = open_post(self.inbox, self.dead_letters, name, self.telemetry)
         if kept is None:
             return
-        counts = self._store_items(kept)
-        self.inbox.delete(name)
-        logger.info("post %s: %s", name, ", ".join(f"{what}={count}" for what, count in sorted(counts.items())))
+        with self.telemetry.span("store", continues=kept.traceparent, post=name, items=len(kept.post.items)):
+            counts = self._store_items(kept)
+            self.inbox.delete(name)
+        told = ", ".join(f"{what}={count}" for what, count in sorted(counts.items()))
+        logger.info("post %s: %s", name, told, extra={"post": name})
 
     def _store_items(self, kept: KeptPost) -> Counter[str]:
         provenance = self.archiving.provenance(kept.post.validation_tokens, kept.received_at)
@@ -58,5 +61,5 @@ class Storing:
             self.archiving.check_client_state(item)
             return self.archiving.archive(item, provenance).value
         except CannotArchive as error:
-            park_item(self.dead_letters, kept, position, error)
+            park_item(self.dead_letters, kept, position, error, self.telemetry)
             return error.reason

@@ -132,8 +132,11 @@ def running_app(
     """
     (folder / "graph").mkdir()
     (port,) = free_ports(1)
-    options = {"seed": 7, "faults": Faults.friendly(), "export": export or ExportPolicy.friendly()}
-    with run_in_thread(folder=folder / "graph", **options) as cloud, ExitStack() as stack:
+    shows, sends = export or ExportPolicy.friendly(), Faults.friendly()
+    with (
+        run_in_thread(folder=folder / "graph", seed=7, faults=sends, export=shows) as cloud,
+        ExitStack() as stack,
+    ):
         certificate = Tls(folder / "graph" / "server.pem", folder / "graph" / "server-key.pem")
         azurite = stack.enter_context(Azurite(location=folder / "azurite", tls=certificate if by_identity else None))
         settings = {

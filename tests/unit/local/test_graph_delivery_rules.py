@@ -192,6 +192,41 @@ def test_a_ledger_reads_back_what_was_written(tmp_path: Path) -> None:
     assert ledger.summary()["unanswered"] == 2
 
 
+def test_a_ledger_tells_what_each_source_owes(tmp_path: Path) -> None:
+    writer = LedgerWriter(tmp_path)
+    old, new, gone = content("old", id="2"), content("new", id="2", etag="5"), content("gone", change_type="deleted")
+    silent, forged = (
+        content("silent", id="3", subscriptions=(), user_ids=("v",)),
+        content("f", id="4", forged="garbage"),
+    )
+    chat = content("chat", id="5", kind="chat")
+    for each in (content("a"), new, old, gone, silent, forged, chat):
+        writer.content(each)
+    writer.dropped("new", "sub")
+    writer.dropped("chat", "sub")
+    writer.withheld("old", "sub")
+    writer.shown("u", ["new"])
+    writer.account("u", "unlicensed", datetime(2026, 3, 2, tzinfo=UTC))
+    writer.close()
+    ledger = Ledger.read(tmp_path)
+    assert {each.ref: ledger.notified(each) for each in ledger.contents} == {
+        "a": "sent",
+        "new": "dropped",
+        "old": "withheld",
+        "gone": "sent",
+        "silent": "silent",
+        "f": "forged",
+        "chat": "dropped",
+    }
+    assert [each.ref for each in ledger.genuine()] == ["a", "gone"]
+    assert [each.ref for each in ledger.exportable()] == ["new", "silent"]
+    assert [each.ref for each in ledger.exportable({"v"})] == ["silent"]
+    assert ledger.shown == {"new"}
+    assert [each["state"] for each in ledger.events] == ["unlicensed"]
+    summary = ledger.summary()
+    assert (summary["dropped_contents"], summary["withheld_contents"], summary["silent_contents"]) == (2, 1, 1)
+
+
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     writer = LedgerWriter(tmp_path)
     writer.content(content("a"))

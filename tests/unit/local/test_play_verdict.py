@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from local.graph.content.canonical import canonical_sha256
 from local.graph.ledger import Attempt, Content, Ledger, Post
 from local.play.verdict import Blob, Verdict, verdict
 
@@ -12,7 +13,13 @@ TENANT = "9313401d-5e62-4a6d-88fb-f33e488e91a3"
 SUBSCRIBED = ("a-subscription",)
 
 
-def content(ref: str, *, change_type: str = "created", forged: str | None = None) -> Content:
+def content(
+    ref: str,
+    *,
+    change_type: str = "created",
+    forged: str | None = None,
+    subscriptions: tuple[str, ...] = SUBSCRIBED,
+) -> Content:
     has_content = change_type != "deleted"
     return Content(
         ref=ref,
@@ -27,8 +34,9 @@ def content(ref: str, *, change_type: str = "created", forged: str | None = None
         user_ids=(),
         sha256=hashlib.sha256(ref.encode()).hexdigest() if has_content else None,
         size=len(ref),
-        subscriptions=SUBSCRIBED,
+        subscriptions=subscriptions,
         forged=forged,
+        canonical=canonical_sha256(ref.encode()) if has_content else None,
     )
 
 
@@ -70,7 +78,7 @@ def test_two_blobs_of_one_interaction_are_harm() -> None:
 
 def test_changed_bytes_are_lost_and_unexpected() -> None:
     found = judged([content("1")], [Blob("interactions", "n", b"1 ")])
-    assert found.lost
+    assert not found.good
     assert found.unexpected == ["interactions/n"]
 
 
@@ -91,3 +99,28 @@ def test_a_forgery_that_was_refused_is_none() -> None:
 
 def test_what_still_waits_is_not_at_rest() -> None:
     assert not judged([content("1")], [archived("1")], waiting=1).good
+
+
+def test_what_only_the_export_shows_is_owed_in_the_exports_form() -> None:
+    silent = content("2", subscriptions=())
+    lost = judged([content("1"), silent], [archived("1")])
+    exported = Blob("interactions", "n", b" 2 ", "export")
+    found = judged([content("1"), silent], [archived("1"), exported])
+
+    assert lost.lost == ["2 (aiInteraction 2, version 2)"]
+    assert found.good
+    assert (found.sent, found.export_alone, found.by_notification, found.by_export) == (1, 1, 1, 1)
+
+
+def test_what_a_notification_brought_in_another_form_is_unexpected() -> None:
+    found = judged([content("1")], [Blob("interactions", "n", b" 1 ", "notification")])
+
+    assert found.unexpected == ["interactions/n"]
+
+
+def test_what_no_source_shows_any_more_is_owed_by_nobody() -> None:
+    gone = content("2", subscriptions=())
+    found = judged([content("1"), gone, content("2", change_type="deleted", subscriptions=())], [archived("1")])
+
+    assert found.good
+    assert found.unseen == 2
