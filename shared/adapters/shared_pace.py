@@ -58,15 +58,17 @@ class SharedPace:
 
     def wait(self) -> None:
         """See the port. A hold that becomes known while somebody sleeps is heeded: he takes another slot."""
-        give_up = self._clock() + MAX_WAIT
+        slot = self.reserve()
+        # The first slot is always taken: given back, it would be nobody's.
+        give_up = max(slot, self._clock() + MAX_WAIT)
         while True:
-            slot = self.reserve()
-            if slot > give_up:
-                raise self._too_long(slot)
             self._sleep(max((slot - self._clock()).total_seconds(), 0.0))
             held_until = self._held_until
             if held_until is None or held_until <= slot:
                 return
+            slot = self.reserve()
+            if slot > give_up:
+                raise self._too_long(slot)
 
     def hold(self, wait: timedelta) -> None:
         """See the port."""

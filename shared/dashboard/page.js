@@ -146,7 +146,7 @@
     const found = Rules.problems(facts);
     const { claim, basis, need, substance: now } = Headline.headline(facts, found);
     const stale = document.documentElement.classList.contains("stale");
-    say("sentence", `${stale ? `As of ${Words.time(facts.now, null)}: ` : ""}${claim} ${need}`);
+    say("sentence", `${stale ? `As of ${Words.time(facts.now, null)}: ` : ""}${claim}\n${need}`);
     say("basis", basis);
     const of =
       facts.now === null

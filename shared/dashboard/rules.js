@@ -115,16 +115,17 @@ const Rules = (() => {
   function flagged({ exports }) {
     const total = exports?.flagged.total ?? 0;
     if (total === 0) return null;
+    const reasons = reasonsOf(exports.flagged.reasons) || "The status does not say why";
     const first = exports.flagged.users.find((each) => each.sentence !== null);
-    const detail =
-      [reasonsOf(exports.flagged.reasons), first?.sentence].filter(Boolean).join(". ") || "The status does not say why";
+    const detail = first ? `${reasons} (${first.sentence}).` : reasons;
     return problem("act", `${Many(total, "user is", "users are")} not exported.`, detail, RUNBOOKS.flagged);
   }
 
   function exportLate({ exports, now }) {
     const level = grade(exports?.lag ?? null, 27 * HOUR, 36 * HOUR);
     if (!level) return null;
-    const detail = `Nobody's is older than ${time(exports.completeUntil, now)}, but for those who are flagged or new.`;
+    const until = time(exports.completeUntil, now);
+    const detail = `Complete for everybody up to ${until}, but for those who are flagged or new.`;
     return problem(level, `The export is ${duration(exports.lag)} behind.`, detail, RUNBOOKS.export);
   }
 

@@ -103,8 +103,12 @@ const Trends = (() => {
   }
   function dayWords(each) {
     const { byNotification, missed, notShown } = each;
-    const counts = [`${amount(byNotification)} by notification`, `${amount(missed)} by export alone`];
-    return `${dayName(each.day)}: ${stateWords(each)}${each.recorded ? ` (${[...counts, `${amount(notShown)} not shown`].join(", ")})` : ""}`;
+    const counts = [
+      `${amount(byNotification)} by notification`,
+      `${amount(missed)} by export alone`,
+      `${amount(notShown)} not shown`,
+    ];
+    return `${dayName(each.day)}: ${stateWords(each)}${each.recorded ? ` (${counts.join(", ")})` : ""}`;
   }
 
   function coverage(facts) {

@@ -84,7 +84,7 @@ def test_a_user_whom_graph_refuses_is_told_and_holds_nobody_up(app: App) -> None
 
 
 @pytest.mark.parametrize("gives", [True, False], ids=["graph gives it", "graph refuses it"])
-def test_a_notification_without_content(app: App, gives: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_notification_without_content(app: App, gives: bool) -> None:
     policy = ExportPolicy.friendly(interaction_get=gives)
     app.cloud.call(lambda graph: setattr(graph.policy, "export", policy))
     urls = f"{app.host.url}/api/notifications", f"{app.host.url}/api/lifecycle"

@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.storage.blob import BlobClient
 
 from local.azurite import Azurite
 from local.free_ports import free_ports
 from shared.adapters.blob_container import BlobContainer, open_container
 from shared.core.errors import StorageUnavailable
+from shared.ports import Container
+from tests.fakes import MemoryContainer, World
 
 
 @pytest.fixture
@@ -79,6 +82,66 @@ def test_replace_and_delete_only_the_version_that_was_read(container: BlobContai
     assert container.read("a") is None
 
 
+def test_replace_with_metadata_asks_for_nothing_first(
+    container: BlobContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container.create("a", b"1", {"reason": "r", "old": "x"})
+    first = container.read("a")
+    assert first is not None
+    # A look before each write would be another request, and another race.
+    monkeypatch.setattr(BlobClient, "get_blob_properties", None)
+    assert container.replace("a", b"2", first.etag, {"reason": "other"})
+    assert not container.replace("a", b"3", first.etag, {"reason": "third"})
+    second = container.read("a")
+    assert second is not None
+    assert (second.content, second.metadata) == (b"2", {"reason": "other"})
+
+
+def test_metadata_can_be_taken_away(container: BlobContainer) -> None:
+    container.create("a", b"1", {"reason": "r"})
+    first = container.read("a")
+    assert first is not None
+    assert container.replace("a", b"2", first.etag, {})
+    assert container.metadata("a") == {}
+
+
+@pytest.fixture(params=["storage", "memory"])
+def either(request: pytest.FixtureRequest, container: BlobContainer) -> Container:
+    """What tests of the flows use instead must do the same."""
+    return container if request.param == "storage" else MemoryContainer("state", World())
+
+
+def test_described_names_have_their_metadata(either: Container) -> None:
+    for number, name in enumerate(("b/2", "a/1", "b/1", "b/3", "b/4", "c")):
+        either.create(name, b"", {"number": str(number)})
+    either.create("b/0", b"", {})
+    assert list(either.described("b/")) == [
+        ("b/0", {}),
+        ("b/1", {"number": "2"}),
+        ("b/2", {"number": "0"}),
+        ("b/3", {"number": "3"}),
+        ("b/4", {"number": "4"}),
+    ]
+    assert list(either.described("nothing/")) == []
+
+
+def test_a_replaced_blob_is_described_as_it_is_now(either: Container) -> None:
+    either.create("a", b"1", {"state": "old", "kept": "x"})
+    first = either.read("a")
+    assert first is not None
+    assert either.replace("a", b"2", first.etag)
+    assert dict(either.described("")) == {"a": {"state": "old", "kept": "x"}}
+    second = either.read("a")
+    assert second is not None
+    assert either.replace("a", b"3", second.etag, {"state": "new"})
+    assert dict(either.described("")) == {"a": {"state": "new"}}
+    assert not either.replace("a", b"4", second.etag, {"state": "late"})
+
+
+def test_a_container_that_is_missing_describes_nothing(container: BlobContainer) -> None:
+    assert list(container.described("")) == []
+
+
 def test_names_come_in_order_and_by_prefix(container: BlobContainer) -> None:
     for name in ("b/2", "a/1", "b/1", "c"):
         container.create(name, b"", {})
@@ -100,6 +163,8 @@ def test_storage_that_refuses_is_unavailable(nobody: BlobContainer) -> None:
         nobody.create("a", b"secret content", {})
     with pytest.raises(StorageUnavailable):
         list(nobody.names())
+    with pytest.raises(StorageUnavailable, match="container c could not list"):
+        list(nobody.described(""))
 
 
 def test_a_message_never_repeats_what_was_sent(nobody: BlobContainer) -> None:

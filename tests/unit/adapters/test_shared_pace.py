@@ -154,6 +154,38 @@ def test_what_nobody_waits_for_is_not_reserved(setup: Setup) -> None:
     assert setup.ledger == before
 
 
+def test_a_slot_at_the_very_end_is_used_and_not_given_away(setup: Setup) -> None:
+    # Under the heaviest load there are no others: each one that is let go unused is a request less.
+    pace = setup.instance()
+    pace.reserve()
+    setup.ledger = RequestBudget(next_slot=NOW + 30 * SECOND)
+    pace.reserve()
+    end = NOW + MAX_WAIT + 0.2 * SECOND
+    setup.ledger = RequestBudget(next_slot=end)
+    pace.wait()
+
+    assert setup.slept[-2] == 0.5, "gathering took the time that made it late"
+    assert setup.world.now == end
+
+
+def test_holds_one_after_the_other_end_the_wait(setup: Setup) -> None:
+    one, two = setup.instance(), setup.instance()
+    one.reserve()
+    sleep = setup.sleep
+
+    def held_again(seconds: float) -> None:
+        sleep(seconds)
+        if seconds:
+            two.hold(40 * SECOND)
+            one._held_until = setup.ledger.not_before
+
+    one._sleep = held_again
+    with pytest.raises(GraphUnavailable):
+        one.wait()
+
+    assert setup.world.now <= NOW + 2 * MAX_WAIT
+
+
 def test_of_those_who_wait_together_the_last_are_sent_away(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     setup.ledger = RequestBudget(next_slot=NOW + MAX_WAIT - 2 * SPACING)
     pace = setup.instance()

@@ -1,0 +1,198 @@
+"""Everything that a case needs, started once: storage on disk, the cloud, the proxy before both, a worker to kill.
+
+Each case has a storage account of its own, so no case sees what another has left.
+"""
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from azure.storage.blob import BlobServiceClient
+
+from local.azurite import Azurite
+from local.graph.faults import Faults
+from local.graph.policy import Limits
+from local.graph.simulator import Simulator
+from local.graph.threaded import ThreadedSimulator, run_in_thread
+from local.graph.tls import TlsFiles
+from local.graph.vault import PEM
+from tests.endurance.hands import Worker
+from tests.endurance.posts import Press
+from tests.endurance.proxy import Gate, Proxy
+from tests.endurance.verifier import Stored, read
+
+if TYPE_CHECKING:
+    from tests.endurance.scenarios import Scenario
+
+ACCOUNTS = 4000
+CONTAINERS = ("inbox", "interactions", "dead-letters", "state")
+KEY = base64.b64encode(b"endurance").decode()
+INTERACTIONS = "copilot/interactionHistory/getAllEnterpriseInteractions"
+
+
+@dataclass
+class Stage:
+    """What runs. ``account`` gives a fresh storage account by its connection string."""
+
+    folder: Path
+    azurite: Azurite
+    cloud: ThreadedSimulator
+    proxy: Proxy
+    worker: Worker
+    press: Press
+    door: str
+    scenarios: dict[str, "Scenario"] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _folders: Iterator[int] = field(default_factory=count)
+
+    @property
+    def graph(self) -> Simulator:
+        """The simulated cloud."""
+        return self.cloud.graph
+
+    @property
+    def detour(self) -> dict[int, int]:
+        """From the real ports to the proxy's."""
+        return {port: self.proxy.ports[name] for name, port in self.real_ports.items()}
+
+    @property
+    def real_ports(self) -> dict[str, int]:
+        """Where the dependencies listen."""
+        cloud = urlsplit(self.graph.graph_endpoint).port or 0
+        return {"blob": self.azurite.blob_port, "queue": self.azurite.queue_port, "cloud": cloud}
+
+    def account(self) -> str:
+        """The connection string of an account that nobody has used."""
+        name = f"case{next(self._numbers) % ACCOUNTS}"
+        blob, queue = self.azurite.blob_port, self.azurite.queue_port
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={name};AccountKey={KEY};"
+            f"BlobEndpoint=http://127.0.0.1:{blob}/{name};QueueEndpoint=http://127.0.0.1:{queue}/{name};"
+        )
+
+    def new_folder(self) -> Path:
+        """A folder that is not there yet."""
+        return self.folder / f"case-{next(self._folders)}"
+
+    def environment(self, account: str, **more: str) -> dict[str, str]:
+        """The app's settings, on that account."""
+        return {
+            **self.graph.settings(),
+            "AzureWebJobsStorage": account,
+            "ARCHIVE_STORAGE": account,
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "PUBLIC_BASE_URL": self.door,
+            "SUBSCRIPTIONS": json.dumps([{"resource": INTERACTIONS}]),
+            "RENEW_SCHEDULE": "0 */5 * * * *",
+            "SWEEP_SCHEDULE": "0 */5 * * * *",
+            "PATH": os.environ["PATH"],
+            **more,
+        }
+
+    def unsubscribe(self) -> None:
+        """End every subscription."""
+        for each in self.graph.subscriptions.living():
+            self.cloud.run(lambda graph, gone=each.id: graph.remove_subscription(gone, tell=False))
+
+
+@contextmanager
+def standing_stage(folder: Path, *, seed: int = 7) -> Iterator[Stage]:
+    """Start everything, and stop it."""
+    (folder / "graph").mkdir(parents=True)
+    with ExitStack() as stack:
+        # A case takes less than a second; Graph's rates are for apps that ask every five minutes.
+        limits = Limits(write=100_000, get=100_000, list=100_000)
+        cloud = stack.enter_context(
+            run_in_thread(folder=folder / "graph", seed=seed, faults=Faults.friendly(), limits=limits)
+        )
+        azurite = stack.enter_context(many_accounts(folder / "azurite"))
+        worker = stack.enter_context(Worker(folder / "worker.log"))
+        door = stack.enter_context(open_door())
+        proxy = stack.enter_context(Proxy(gates(folder, azurite, cloud)))
+        # PEM costs the worker a tenth of a second less than PKCS #12; each case starts without keys.
+        cloud.call(lambda graph: graph.rotate_certificate(content_type=PEM))
+        cloud.run(lambda graph: graph.subscribe(f"{door}/api/notifications", f"{door}/api/lifecycle"))
+        (subscription,) = cloud.graph.subscriptions.living()
+        press = Press(cloud.graph, subscription)
+        stage = Stage(folder, azurite, cloud, proxy, worker, press, door)
+        stage.unsubscribe()
+        yield stage
+
+
+@contextmanager
+def many_accounts(folder: Path) -> Iterator[Azurite]:
+    """Azurite with accounts to throw away; their data is on disk."""
+    azurite = Azurite(location=folder)
+    os.environ["AZURITE_ACCOUNTS"] = ";".join(f"case{number}:{KEY}" for number in range(ACCOUNTS))
+    try:
+        azurite.start()
+    finally:
+        del os.environ["AZURITE_ACCOUNTS"]
+    with azurite:
+        yield azurite
+
+
+def gates(folder: Path, azurite: Azurite, cloud: ThreadedSimulator) -> dict[str, Gate]:
+    """A gate for each dependency. The cloud's shows the certificate that the app trusts already."""
+    files = TlsFiles(*(folder / "graph" / name for name in ("ca.pem", "server.pem", "server-key.pem")))
+    port = urlsplit(cloud.graph.graph_endpoint).port or 0
+    return {
+        "blob": Gate(azurite.blob_port),
+        "queue": Gate(azurite.queue_port),
+        "cloud": Gate(port, files.server_context(), files.client_context()),
+    }
+
+
+@contextmanager
+def open_door() -> Iterator[str]:
+    """A notification URL that answers handshakes and accepts everything: the app's own, where a case needs none."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Door)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Door(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        """Say the token, or thank you."""
+        (token,) = parse_qs(urlsplit(self.path).query).get("validationToken", [""])
+        self.rfile.read(int(self.headers.get("content-length", "0")))
+        self.send_response(200 if token else 202)
+        self.send_header("content-type", "text/plain")
+        self.send_header("content-length", str(len(token.encode())))
+        self.end_headers()
+        self.wfile.write(token.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is worth a line."""
+
+
+def snapshot(account: str) -> list[Stored]:
+    """All blobs of an account."""
+    with BlobServiceClient.from_connection_string(account) as storage:
+        return list(read(storage))
+
+
+def restore(account: str, blobs: list[Stored]) -> None:
+    """Put blobs into an account, as they were."""
+    with BlobServiceClient.from_connection_string(account) as storage:
+        # All containers, so that a case is not about making them; those that are about that have no blobs.
+        for container in CONTAINERS if blobs else ():
+            storage.create_container(container)
+        for blob in blobs:
+            metadata: Mapping[str, str] = blob.metadata
+            storage.get_blob_client(blob.container, blob.name).upload_blob(blob.content, metadata=dict(metadata))
