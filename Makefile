@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# What checks infra/: a Python program that takes the folder, or a command that takes main.bicep (bicep build --stdout).
+CHECK_BICEP ?= $(wildcard ../shared/check_bicep/check.py)
 
-.PHONY: run test check lint types floors setup clean
+.PHONY: run test endure check lint types floors bicep package setup clean
 .DEFAULT_GOAL := run
 
 run: setup
@@ -15,7 +17,11 @@ run: setup
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
-check: lint types floors test
+# The attack in its long form: docs/reliability.md. ARGS="--part siege --faults 1000 --seeds 1 2 3"
+endure: setup
+	$(BIN)/python -m tests.endurance $(ARGS)
+
+check: lint types floors bicep test
 
 lint: setup
 	$(BIN)/ruff check .
@@ -27,6 +33,18 @@ types: setup
 floors: setup
 	$(BIN)/lint-imports
 
+# The Bicep compiler is no part of a development machine. tests/unit/infra reads the files with or without it.
+bicep: setup
+	@case "$(CHECK_BICEP)" in \
+	"") echo "bicep: skipped, CHECK_BICEP names nothing to check infra/ with" ;; \
+	*.py) $(BIN)/python "$(CHECK_BICEP)" --strict infra ;; \
+	*) $(CHECK_BICEP) infra/main.bicep >/dev/null ;; \
+	esac
+
+# dist/app.zip: what is deployed. Needs nothing but Python.
+package:
+	$(PYTHON) -m local.package $(ARGS)
+
 setup: $(VENV)/.installed
 
 # Installed anew whenever a pinned version changes.
@@ -37,4 +55,4 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .run local/node_modules .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .run dist local/node_modules .mypy_cache .ruff_cache .hypothesis .import_linter_cache

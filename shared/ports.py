@@ -235,6 +235,9 @@ class Telemetry(Protocol):
     def traceparent(self) -> str | None:
         """The current span, to be continued elsewhere; None where there is none. https://www.w3.org/TR/trace-context/"""
 
+    def flush(self) -> None:
+        """Tell now what would be told within the minute. Returns within seconds, told or not."""
+
 
 class Silence:
     """Telemetry that nobody asked for."""
@@ -258,6 +261,9 @@ class Silence:
     def traceparent(self) -> str | None:
         """See the port."""
         return None
+
+    def flush(self) -> None:
+        """See the port."""
 
 
 SILENCE = Silence()

@@ -186,7 +186,7 @@ class MemoryPace:
         with self._world.call("pace.wait"):
             held = max((self.held_until or self._world.now) - self._world.now, timedelta(0))
             if held > LONGEST_WAIT:
-                raise GraphUnavailable("Graph asked to be left alone; it is tried again", held)
+                raise GraphUnavailable("Graph asked to be left alone; it is tried again", held, throttled=True)
             self._world.now += held + self._spacing
             self.asked_at.append(self._world.now)
 

@@ -27,6 +27,7 @@ class MemoryTelemetry:
     current: str | None = None
     measured: list[tuple[Metric, float, dict[str, str]]] = field(default_factory=list)
     spans: list[MemorySpan] = field(default_factory=list)
+    flushed: int = 0
     _open: list[MemorySpan] = field(default_factory=list)
 
     def measure(self, metric: Metric, value: float, **attributes: str) -> None:
@@ -57,6 +58,10 @@ class MemoryTelemetry:
     def traceparent(self) -> str | None:
         """See the port."""
         return self.current
+
+    def flush(self) -> None:
+        """See the port."""
+        self.flushed = len(self.measured)
 
     def counted(self, metric: Metric) -> Counter[tuple[str, ...]]:
         """The sum of a counter by the values of its attributes, in the order of the table."""

@@ -149,7 +149,7 @@ class SharedPace:
     def _too_long(self, slot: datetime) -> GraphUnavailable:
         wait = slot - self._clock()
         return GraphUnavailable(
-            f"the tenant's requests are spoken for until {slot:%H:%M:%S}; it is tried again then", wait
+            f"the tenant's requests are spoken for until {slot:%H:%M:%S}; it is tried again then", wait, throttled=True
         )
 
 

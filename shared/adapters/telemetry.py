@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 SCOPE = "copilot_archive"
 # Timers set gauges every five minutes, on whichever instance has them. One that has lost them falls silent.
 GAUGE_SECONDS = 15 * 60.0
+FLUSH_MILLISECONDS = 10_000
 _TRACEPARENT = "traceparent"
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -38,6 +39,7 @@ class OpenTelemetry:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
+        self._meters = meter_provider
         self._meter = metrics.get_meter(SCOPE, meter_provider=meter_provider)
         self._monotonic = monotonic
         self._records: dict[str, _Record] = {}
@@ -67,6 +69,13 @@ class OpenTelemetry:
         with _harmless():
             _PROPAGATOR.inject(carrier)
         return carrier.get(_TRACEPARENT)
+
+    def flush(self) -> None:
+        """See the port. The API has no word for it; the SDK's provider of meters does."""
+        flush = getattr(self._meters or metrics.get_meter_provider(), "force_flush", None)
+        if flush is not None:
+            with _harmless():
+                flush(timeout_millis=FLUSH_MILLISECONDS)
 
     def _start(self, name: str, continues: str | None, attributes: Mapping[str, str | int]) -> Span:
         kind = SpanKind.CLIENT if "dependency" in attributes else SpanKind.INTERNAL

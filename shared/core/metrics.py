@@ -128,6 +128,12 @@ GAPS = Metric(
     "{gap}",
     "Hours that no notification vouches for and that are not exported yet",
 )
+LOST_GAPS = Metric(
+    "copilot_archive.gaps.lost",
+    Instrument.GAUGE,
+    "{gap}",
+    "Such hours of a kind that nothing exports, or from before EXPORT_START: what fell into them is not in the archive",
+)
 EXPORT_LAG = Metric(
     "copilot_archive.exports.lag",
     Instrument.GAUGE,
@@ -192,6 +198,7 @@ METRICS = (
     SUBSCRIPTION_TIME_LEFT,
     CERTIFICATE_DAYS_LEFT,
     GAPS,
+    LOST_GAPS,
     EXPORT_LAG,
     EXPORT_USERS,
     EXPORT_REQUESTS,

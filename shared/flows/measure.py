@@ -40,6 +40,8 @@ class Measuring:
         self._set(metrics.CERTIFICATE_DAYS_LEFT, _part(document, "certificate").get("secondsToExpiry"), _DAY_SECONDS)
         self._exports(_part(document, "exports"))
         self._coverage(_parts(document.get("coverage")))
+        # The instance that a timer woke may be gone again before the next regular export.
+        self.telemetry.flush()
 
     def _inbox(self, inbox: Mapping[str, object]) -> None:
         for queue in inbox:
@@ -61,6 +63,7 @@ class Measuring:
 
     def _subscriptions(self, subscriptions: Mapping[str, object]) -> None:
         self._set(metrics.GAPS, subscriptions.get("gapsToExport"))
+        self._set(metrics.LOST_GAPS, subscriptions.get("gapsLost"))
         if not subscriptions.get("managed"):
             return
         self._set(metrics.SUBSCRIPTIONS_WANTED, self.wanted)

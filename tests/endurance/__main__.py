@@ -45,8 +45,8 @@ def siege(options: argparse.Namespace, folder: Path) -> bool:
             abandoned = run.cloud.graph.ledger().summary()["abandoned_posts"]
         kept = kept and not figure.harm and not figure.in_inbox and "!=" not in figure.sum
         CONSOLE.print(
-            f"seed {seed}, {time.monotonic() - started:.0f} s: {figure.sent} interactions sent, "
-            f"{figure.acknowledged} acknowledged ({abandoned} posts given up by Graph), {_counts(figure.archived)} archived\n"
+            f"seed {seed}, {time.monotonic() - started:.0f} s: {figure.sent} interactions sent, {figure.acknowledged} "
+            f"acknowledged ({abandoned} posts given up by Graph), archived by {_counts(figure.archived)}\n"
             f"  faults: {run.fired.total()}: {_counts(run.fired)}\n"
             f"  {figure.sum}\n"
             f"  dead letters: {_counts(figure.dead_letters)}; in the inbox: {figure.in_inbox}\n"

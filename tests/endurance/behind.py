@@ -1,4 +1,4 @@
-"""Runs a module as ``python -m`` does, with its connections led through the proxy: ``python -m tests.endurance.behind``.
+"""``python -m tests.endurance.behind -m MODULE …``: ``python -m MODULE …``, its connections led through the proxy.
 
 ``ENDURANCE_DETOUR`` is a JSON object from ports to ports. For a host process that knows nothing of it.
 """

@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from shared.adapters.blob_container import BlobContainer
 from shared.adapters.blob_inbox import BlobInbox
 from shared.core.errors import CannotArchive, DecryptionFailed, StorageUnavailable
-from shared.flows import archive, store, watch_claim
+from shared.flows import archive, inbox, store, watch_claim
 from shared.flows.archive import Archiving
 from shared.flows.dead_letters import Replaying
 from shared.flows.genuine import Genuineness
 from shared.flows.store import Storing
 from shared.flows.sweep import Sweeping
-from shared.ports import Blob
+from shared.ports import Blob, Container
 
 T = Callable[..., Any]
 
@@ -132,7 +132,7 @@ def _believes_any_signature(_: T) -> T:
 
 
 def _forgets_the_neighbours_of_a_dead_letter(store_: T) -> T:
-    park = store.park_item
+    park = inbox.park_item
 
     def park_and_stop(*given: Any) -> None:  # noqa: ANN401 - as in the flow, whatever it is
         park(*given)
@@ -186,7 +186,7 @@ def _names_dead_letters_at_random(park: T) -> T:
 
 def _sweeps_all_but_the_first(sweep: T) -> T:
     def careless(self: Sweeping) -> object:
-        return sweep(replace(self, inbox=_WithoutFirst(self.inbox)))
+        return sweep(replace(self, inbox=cast("Container", _WithoutFirst(self.inbox))))
 
     return careless
 

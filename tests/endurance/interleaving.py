@@ -6,7 +6,7 @@ next; so an interleaving is a list of steps, repeatable, and whatever must alway
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from enum import Enum
 
 from shared.core.errors import StorageUnavailable
@@ -73,13 +73,11 @@ class Instance:
 
     def _run(self) -> None:
         self._turns.here.instance = self
-        try:
+        # How it ends is for the platform to see, and for the invariants to judge.
+        with suppress(Crash, Exception):
             self._work()
-        except (Crash, Exception):  # noqa: BLE001 - how it ends is the platform's to see, and the invariant's to judge
-            pass
-        finally:
-            self.over = True
-            self._turns.back()
+        self.over = True
+        self._turns.back()
 
 
 class Turns:

@@ -145,7 +145,7 @@ def replaying(stage: Stage) -> Scenario:
     )
 
 
-def renewing(stage: Stage) -> Scenario:
+def renewing(_: Stage) -> Scenario:
     """Nothing is subscribed to: the timer subscribes."""
     return Scenario(
         "renew",

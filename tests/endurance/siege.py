@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -24,7 +25,10 @@ from azure.storage.blob import ContainerClient
 from local.azurite import Azurite
 from local.free_ports import free_ports
 from local.functions_host.process import HostProcess, HostProcessError
+from local.graph.content.change import Change
 from local.graph.faults import Timing
+from local.graph.ledger import Post
+from local.graph.simulator import Simulator
 from local.graph.threaded import ThreadedSimulator, run_in_thread
 from tests.endurance.proxy import Call, Effect, Fault, Gate, Plan, Proxy
 from tests.endurance.stage import INTERACTIONS, gates
@@ -43,6 +47,7 @@ EFFECTS = (
 # Answers of the app to Graph: a cut one is a lost one to whoever waits for its end.
 FRONT = (Fault(Effect.LOSE), Fault(Effect.REFUSE), Fault(Effect.CUT), Fault(Effect.DELAY, seconds=4.0))
 BETWEEN_EVENTS = 4.0
+CHANGES_A_SECOND = 12
 SETTLE_SECONDS = 600.0
 Tell = Callable[[str], None]
 
@@ -71,14 +76,14 @@ class Siege:
 
     def run(self, *, faults: int, interactions: int, tell: Tell) -> None:
         """Play days until so many faults have fired, then wait for good weather's work to be done."""
-        rng = random.Random(self.seed)  # noqa: S311 - to be repeatable
+        rng = random.Random(self.seed)
         self.renew()
         day = datetime.now(UTC).date() - timedelta(days=1)
         sent = 0
         while sent < interactions or self.total() < faults:
             changes = self.cloud.graph.day(day, interactions=min(interactions, 400), users=25, chats=0)
             sent += sum(change.change_type == "created" for change in changes)
-            playing = self.cloud.start(lambda graph, changes=changes: graph.play(changes, seconds=len(changes) / 12))
+            playing = self.cloud.start(partial(_play, changes))
             self.proxy.begin(self.plan(rng))
             while not playing.done():
                 time.sleep(rng.uniform(0.5, 1.5) * BETWEEN_EVENTS)
@@ -125,9 +130,8 @@ class Siege:
     def set_up(self, **changed: str) -> None:
         """Write the settings file that the host reads at its start."""
         path = self.folder / "local.settings.json"
-        document = json.loads(path.read_text()) if path.exists() else {"IsEncrypted": False, "Values": {}}
-        document["Values"].update(changed)
-        document["Host"] = {"FunctionKey": KEY}
+        values: dict[str, str] = json.loads(path.read_text())["Values"] if path.exists() else {}
+        document = {"IsEncrypted": False, "Values": values | changed, "Host": {"FunctionKey": KEY}}
         path.write_text(json.dumps(document))
 
     def renew(self) -> None:
@@ -163,9 +167,13 @@ class Siege:
         return judge(self.cloud.graph.ledger(), self.azurite.connection_string)
 
 
+async def _play(changes: list[Change], graph: Simulator) -> list[Post]:
+    return await graph.play(changes, seconds=len(changes) / CHANGES_A_SECOND)
+
+
 @contextmanager
-def besieged(folder: Path, seed: int) -> Iterator[Siege]:
-    """The app with everything around it, behind the proxy."""
+def besieged(folder: Path, seed: int, **settings: str) -> Iterator[Siege]:
+    """The app with everything around it, behind the proxy; ``settings`` come on top of what it needs."""
     (folder / "graph").mkdir(parents=True)
     (port,) = free_ports(1)
     with ExitStack() as stack:
@@ -191,8 +199,7 @@ def besieged(folder: Path, seed: int) -> Iterator[Siege]:
             FUNCTIONS_WORKER_RUNTIME="python",
             PUBLIC_BASE_URL=f"http://127.0.0.1:{proxy.ports['front']}",
             SUBSCRIPTIONS=json.dumps([{"resource": INTERACTIONS}]),
-            RENEW_SCHEDULE="0 */5 * * * *",
-            SWEEP_SCHEDULE="*/20 * * * * *",
+            **{"RENEW_SCHEDULE": "0 */5 * * * *", "SWEEP_SCHEDULE": "*/20 * * * * *"} | settings,
         )
         stack.enter_context(host)
         yield siege

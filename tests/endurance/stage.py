@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -94,6 +95,7 @@ class Stage:
             "SUBSCRIPTIONS": json.dumps([{"resource": INTERACTIONS}]),
             "RENEW_SCHEDULE": "0 */5 * * * *",
             "SWEEP_SCHEDULE": "0 */5 * * * *",
+            "EXPORT_SCHEDULE": "0 7 * * * *",
             "PATH": os.environ["PATH"],
             **more,
         }
@@ -101,7 +103,11 @@ class Stage:
     def unsubscribe(self) -> None:
         """End every subscription."""
         for each in self.graph.subscriptions.living():
-            self.cloud.run(lambda graph, gone=each.id: graph.remove_subscription(gone, tell=False))
+            self.cloud.run(partial(_remove, each.id))
+
+
+async def _remove(subscription_id: str, graph: Simulator) -> None:
+    await graph.remove_subscription(subscription_id, tell=False)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class Instances(RuleBasedStateMachine):
 
     @rule(kinds=st.lists(st.sampled_from([GENUINE, AGAIN, REWRITTEN, STRANGER, BROKEN]), min_size=1, max_size=3))
     def acknowledge(self, kinds: list[str]) -> None:
-        self.doorbell.rung.append(self.capture.keep(post(*(self.item(kind) for kind in kinds))))
+        self.doorbell.ring(self.capture.keep(post(*(self.item(kind) for kind in kinds))))
 
     @precondition(lambda self: len(self.turns.running) < INSTANCES and self.doorbell.rung)
     @rule(data=st.data())

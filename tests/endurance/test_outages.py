@@ -1,8 +1,8 @@
 """A dependency is gone for a day, by a clock that stands still between events: nothing is poisoned, nobody is needed.
 
-Posts keep coming, Graph insists for four hours, the platform tries each message five times, and the sweeper rings every
-quarter of an hour here, to be quick. Within the hour of its return everything is archived. The same with real parts, shortened to seconds, is
-in tests/e2e/test_capture.py.
+Posts keep coming, Graph insists for four hours, the platform tries each message five times, and the sweeper rings (each
+quarter of an hour here, to be quick). Within the hour of the return everything is archived. The same with real parts,
+shortened to seconds, is in tests/e2e/test_capture.py.
 """
 
 import asyncio
@@ -76,14 +76,14 @@ class Day:
             self.unanswered.remove((body, identifier))
             self.acknowledged.add(identifier)
             assert isinstance(taken, Kept)
-            self.doorbell.rung.append(taken.name)
+            with suppress(StorageUnavailable):
+                self.doorbell.ring(taken.name)
 
     def platform_works(self) -> None:
         """The sweeper rings, and each message is tried five times and then put aside."""
         with suppress(StorageUnavailable):
             Sweeping(self.capture.inbox, self.doorbell, "notifications").sweep()
-        names, self.doorbell.rung = list(dict.fromkeys(self.doorbell.rung)), []
-        for name in names:
+        for name in dict.fromkeys(self.doorbell.take()):
             for _ in range(MAX_DEQUEUE_COUNT):
                 try:
                     self.capture.storing.store(name)

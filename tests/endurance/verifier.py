@@ -41,8 +41,8 @@ class Stored:
 class Figure:
     """What became of it all. Lists name what should not be; all of them must be empty.
 
-    ``dead`` and ``waiting`` are those of acknowledged deliveries; ``dead_letters`` and ``in_inbox`` are all there are. A
-    post whose answer was lost on the way to its sender is stored too, and he sends it again.
+    ``dead`` and ``waiting`` are those of acknowledged deliveries; ``dead_letters`` and ``in_inbox`` are all there are.
+    A post whose answer was lost on the way to its sender is stored too, and he sends it again.
     """
 
     sent: int = 0

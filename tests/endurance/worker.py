@@ -159,7 +159,7 @@ def child(engine: SdkEngine, job: Mapping[str, Any], done: Callable[[Result], No
     os.environ.update(job["env"])
     # The SDKs wait between tries; nothing of it is what is tested here.
     sleep, scale = time.sleep, float(job["sleep"])
-    time.sleep = lambda seconds: sleep(seconds * scale)
+    time.sleep = lambda seconds: sleep(float(seconds) * scale)
 
     async def steps() -> None:
         async with QueueConnections() as connections:

@@ -36,7 +36,7 @@ WINDOWS = st.builds(
     resumed=st.none() | st.builds(Resumed, done_until=INSTANTS, started_at=INSTANTS, step=STEPS),
     attempt=st.integers(1, 10),
 )
-CLASSES = st.lists(st.text(alphabet="ab'. ", min_size=1, max_size=4), max_size=3)
+CLASSES = st.lists(st.text(alphabet="ab'. ", min_size=1, max_size=2), max_size=3)
 GRAMMAR = re.compile(
     r"createdDateTime gt (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) and createdDateTime lt (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
     r"(?: and \((appClass eq '(?:[^']|'')*'(?: or appClass eq '(?:[^']|'')*')*)\))?"
@@ -172,25 +172,32 @@ def test_app_classes_are_one_group_with_apostrophes_doubled() -> None:
 @given(
     begin=INSTANTS,
     length=st.timedeltas(timedelta(0), timedelta(days=2)),
-    near=st.sampled_from(["begin", "end"]),
-    off=st.timedeltas(timedelta(seconds=-3), timedelta(seconds=3)),
-    names=CLASSES,
-    name=st.none() | st.text(alphabet="aAbB'. ", min_size=1, max_size=4),
+    from_end=st.booleans(),
+    off=st.timedeltas(timedelta(seconds=-2), timedelta(seconds=2)),
 )
-def test_what_is_kept_without_the_filter_is_what_the_filter_asks_for(
-    begin: datetime, length: timedelta, near: str, off: timedelta, names: list[str], name: str | None
+def test_whose_time_is_asked_for_by_the_filter_is_kept_without_it_and_nobody_else(
+    begin: datetime, length: timedelta, from_end: bool, off: timedelta
 ) -> None:
     end = begin + length
-    created = (begin if near == "begin" else end) + off
-    found = GRAMMAR.fullmatch(date_filter(begin, end, names))
+    created = (end if from_end else begin) + off
+    found = GRAMMAR.fullmatch(date_filter(begin, end))
     assert found is not None
     after, before = parse_instant(found[1]), parse_instant(found[2])
     assert after is not None
     assert before is not None
 
-    asked = after < created < before and (not names or (name or "").lower() in {each.lower() for each in names})
-    item = {"createdDateTime": format_instant(created), "appClass": name}
-    assert is_asked_for(item, begin, end, names) is asked
+    assert is_asked_for({"createdDateTime": format_instant(created)}, begin, end) is (after < created < before)
+
+
+@given(CLASSES, st.none() | st.text(alphabet="aAbB'. ", min_size=1, max_size=2))
+def test_whose_class_is_asked_for_by_the_filter_is_kept_without_it_and_nobody_else(
+    names: list[str], name: str | None
+) -> None:
+    quoted = re.findall(r"'((?:[^']|'')*)'", date_filter(NOW, NOW, names))
+    asked = {each.replace("''", "'").lower() for each in quoted}
+
+    item = {"createdDateTime": format_instant(NOW), "appClass": name}
+    assert is_asked_for(item, NOW, NOW, names) is (not names or (name or "").lower() in asked)
 
 
 @given(INSTANTS, st.timedeltas(timedelta(0), timedelta(days=2)), st.floats(0, 1))

@@ -52,7 +52,7 @@ def test_no_field_is_left_out() -> None:
     names = [each.name for each in fields(Tracked)]
     values: dict[str, Any] = {name: NOW if name.endswith(("_at", "_since", "_live")) else "x" for name in names}
     tracked = Tracked(**values)
-    watch = Watch({"a": tracked}, {"a": Problem("no", NOW, NOW)}, NOW, "me", NOW, NOW, {"b": NOW})
+    watch = Watch({"a": tracked}, {"a": Problem("no", NOW, NOW)}, NOW, "me", NOW, NOW, {"b": NOW}, {"c": NOW})
 
     assert all(getattr(watch, each.name) for each in fields(Watch))
     assert from_json(to_json(watch)) == watch

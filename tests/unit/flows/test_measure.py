@@ -25,6 +25,7 @@ STATUS: dict[str, object] = {
         "managed": True,
         "live": 1,
         "gapsToExport": 3,
+        "gapsLost": 1,
         "resources": [
             {"live": True, "secondsToExpiry": 7200},
             {"live": False, "secondsToExpiry": -60},
@@ -76,6 +77,7 @@ def test_every_gauge_gets_its_value(telemetry: MemoryTelemetry) -> None:
     assert telemetry.last(metrics.SUBSCRIPTION_TIME_LEFT) == {(): -60}
     assert telemetry.last(metrics.CERTIFICATE_DAYS_LEFT) == {(): 1.5}
     assert telemetry.last(metrics.GAPS) == {(): 3}
+    assert telemetry.last(metrics.LOST_GAPS) == {(): 1}
     assert telemetry.last(metrics.EXPORT_LAG) == {(): 5400}
     assert telemetry.last(metrics.EXPORT_USERS) == {("complete",): 6, ("behind",): 3, ("leaving",): 1, ("flagged",): 2}
     assert telemetry.last(metrics.EXPORT_BUDGET_USED) == {(): 0.25}
@@ -159,3 +161,10 @@ def test_it_understands_the_status_as_it_is_reported(telemetry: MemoryTelemetry)
     assert telemetry.last(metrics.INBOX_POSTS) == {("notifications",): 0, ("lifecycle",): 0}
     assert telemetry.last(metrics.DEAD_LETTERS_HELD)[("not-genuine",)] == 1
     assert telemetry.last(metrics.GAPS) == {(): 0}
+
+
+def test_gauges_are_told_at_once_because_the_instance_may_be_gone_in_a_minute(telemetry: MemoryTelemetry) -> None:
+    measure(telemetry, {"subscriptions": {"gapsLost": 1}})
+
+    assert telemetry.last(metrics.LOST_GAPS) == {(): 1}
+    assert telemetry.flushed == len(telemetry.measured) > 0
