@@ -19,19 +19,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
 from benchmarks.content import Content
+from benchmarks.export_turns import PRESENT
 from local.free_ports import LOOPBACK
 from local.graph.tls import issue
 from shared.core.export_window import PAGE_SIZE
 
-# What time it is by this Graph's clock: a day after the content.
-PRESENT = datetime(2026, 3, 3, 6, tzinfo=UTC)
 LATENCY = 20
-RETRY_AFTER = 1
 # Different pages; a longer walk sees them again under other links.
 PAGES = 20
 

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
@@ -15,9 +15,8 @@ from typing import cast
 
 from azure.core.credentials import TokenCredential
 
-from benchmarks.export_graph import PRESENT
 from benchmarks.export_storage import Bottomless, MemoryContainer
-from benchmarks.export_turns import Pull, in_threads, serve_turns
+from benchmarks.export_turns import PRESENT, Pull, in_threads, serve_turns
 from shared.adapters.graph_exports import GraphExports
 from shared.adapters.graph_http import GraphHttp
 from shared.core.export_window import ExportWindow, to_message
@@ -26,12 +25,13 @@ from shared.flows.export import Exporting
 from shared.flows.export_walk import Walk
 from shared.flows.rest import Resting
 from shared.ports import Container, ExportPage, Exports, Pace
-from shared.wiring import quiet_sdk_logs
+from shared.parts import quiet_sdk_logs
 
 WALK = "walk"
 NEW, FOUND, KNOWN, ENDLESS = "new", "found", "known", "endless"
 TENANT = "0d1a7a9f-63c8-4d0f-8d2b-2b7f2b8f8a10"
 BEGIN = PRESENT - timedelta(days=2)
+LONG_AGO = PRESENT - timedelta(days=3650)
 
 _started = time.monotonic()
 
@@ -101,6 +101,7 @@ class Worker:
 
     ``new``: the storage is empty at the beginning of each turn. ``found``: the archive holds everything, the checkpoint
     is gone, as where notifications brought all. ``known``: the checkpoint knows all. The first turn fills the storage.
+    ``endless``: new, a page for each day of years, and an archive that keeps nothing.
     """
 
     def __init__(self, exports: Exports, kind: str, open_container: Callable[[str], Container]) -> None:
@@ -118,18 +119,23 @@ class Worker:
         if archive is None or self._kind in {NEW, ENDLESS}:
             archive = self._open("interactions")
         self._of[user] = state, archive
-        counting = CountedExports(self._exports)
-        window = ExportWindow(user, BEGIN, now())
+        endless = self._kind == ENDLESS
+        counting = CountedExports(self._exports, days=int(endless))
+        window = ExportWindow(user, LONG_AGO if endless else BEGIN, now())
         worker(counting, state, archive, ToldPace()).run(to_message(window))
         return counting.items
 
 
 class CountedExports:
-    """An Exports that counts what it shows. Every page has interactions of its own, however often it is shown."""
+    """An Exports that counts what it shows. Every page has interactions of its own, however often it is shown.
 
-    def __init__(self, inner: Exports) -> None:
+    ``days``: how much older each page is than the one before it.
+    """
+
+    def __init__(self, inner: Exports, days: int = 0) -> None:
         self.items = 0
         self._inner = inner
+        self._days = days
         self._pages = 0
 
     def first_page(self, user_id: str | None, query: str | None) -> ExportPage:
@@ -143,8 +149,10 @@ class CountedExports:
     def _counted(self, page: ExportPage) -> ExportPage:
         self._pages += 1
         self.items += len(page.items)
-        for item in page.items:
-            cast("dict[str, object]", item)["requestId"] = f"{self._pages}"
+        day = (PRESENT - timedelta(days=1 + self._days * self._pages)).date().isoformat()
+        for item in cast("Sequence[dict[str, str]]", page.items):
+            item["requestId"] = f"{self._pages}"
+            item["createdDateTime"] = day + item["createdDateTime"][10:]
         return page
 
 
@@ -194,8 +202,7 @@ def way(name: str, origin: str, connection_string: str | None) -> Pull:
 
 def main() -> None:
     """Serve turns."""
-    quiet_sdk_logs()
-    logging.getLogger("shared").setLevel(logging.CRITICAL)
+    logging.disable()  # what is refused is counted where it matters
     name, origin, *storage = sys.argv[1:]
     serve_turns(way(name, origin, storage[0] if storage else None))
 

@@ -31,7 +31,7 @@ from shared.core.notification import ChangeNotification, parse_item, parse_post
 from shared.core.resources import digest, kind_of, parse_resource
 from shared.core.webhook import carries
 from shared.flows.genuine import Genuineness
-from shared.wiring import utc_now
+from shared.parts import utc_now
 
 SIZES = (1, 10, 100)
 # Enough different items that no processor cache flatters a row, whatever the size of a post.

@@ -38,7 +38,7 @@ from local.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
 from local.free_ports import LOOPBACK, free_ports
 from shared.adapters.blob_inbox import open_inbox
 from shared.core.inbox_name import NOTIFICATIONS
-from shared.wiring import quiet_sdk_logs, utc_now
+from shared.parts import quiet_sdk_logs, utc_now
 
 # Posts of a turn, by items per post.
 TURNS = {1: 150, 10: 150, 100: 75}

@@ -20,7 +20,7 @@ from azure.storage.queue.aio import QueueClient
 
 import function_app
 from benchmarks.tenant import CLIENT_STATE
-from shared import wiring
+from shared import parts, wiring
 from shared.adapters import functions_http
 from shared.adapters.blob_container import BlobContainer, open_container
 from shared.adapters.blob_inbox import BlobInbox
@@ -28,7 +28,7 @@ from shared.core.inbox_name import NOTIFICATIONS, inbox_name
 from shared.core.instants import format_instant
 from shared.core.webhook import WebhookRequest, check_post
 from shared.flows.receive import Receiving
-from shared.wiring import utc_now
+from shared.parts import utc_now
 
 MAX_BODY_BYTES = 4 << 20
 
@@ -76,7 +76,7 @@ def app_function() -> _Function:
 def use_storage(connection_string: str) -> None:
     """Have the app start again with its storage there."""
     os.environ.update(app_settings(connection_string))
-    wiring.reset()
+    parts.reset()
 
 
 async def leave_storage() -> None:

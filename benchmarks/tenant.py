@@ -28,7 +28,7 @@ from benchmarks.content import Content
 from shared.adapters.key_vault import KeyVaultKeyRing
 from shared.adapters.signing_keys import EntraSigningKeys
 from shared.core.validation_token import PUBLISHER_APP_ID, TokenRules
-from shared.wiring import utc_now
+from shared.parts import utc_now
 
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303 - Graph's choice
 CLIENT_STATE = "benchmark-client-state"

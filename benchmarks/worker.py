@@ -30,9 +30,10 @@ from shared.core.instants import format_instant
 from shared.core.resources import CONTAINERS
 from shared.flows.archive import Archiving
 from shared.flows.genuine import Genuineness
+from shared.flows.rest import Resting
 from shared.flows.store import Storing
 from shared.ports import Blob, Container
-from shared.wiring import quiet_sdk_logs, utc_now
+from shared.parts import quiet_sdk_logs, utc_now
 
 # Posts per turn, by items per post.
 TURNS = {1: 24, 10: 4, 100: 1}
@@ -129,8 +130,7 @@ class Worker:
             inbox=self.inbox,
             dead_letters=containers["dead-letters"],
             archiving=Archiving(
-                containers=containers,
-                state=containers["state"],
+                resting=Resting(containers, containers["state"]),
                 genuineness=Genuineness(tenant.signing_keys(), tenant.rules),
                 key_ring=tenant.key_ring(),
                 tenant_id=tenant.tenant_id,

@@ -1,29 +1,16 @@
-"""Settings and adapters -> the flows, built on first use and kept.
+"""Parts -> the flows, built on first use and kept.
 
-Nothing is built at import: an exception there makes the whole app vanish on Azure without a reason in its logs. Each
-part imports what it needs when it is built, so that a cold start for a webhook loads neither Key Vault nor identity nor
-the worker's rules (benchmarks/receive.py prints the times).
+Each flow imports what it needs when it is built, so that a cold start for a webhook loads none of the worker's rules
+(benchmarks/receive.py prints the times).
 """
 # ruff: noqa: PLC0415 - see above
 
-import logging
-import os
-import sys
-import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
-from shared.settings import Settings, read_settings
+from shared import parts
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
-
-    from shared.adapters.blob_container import BlobContainer
-    from shared.adapters.graph_client import GraphClient
-    from shared.adapters.key_vault import KeyVaultKeyRing
     from shared.adapters.own_threads import OwnThreads
-    from shared.adapters.storage_queue import StorageQueue
     from shared.flows.account import Account
     from shared.flows.archive import Archiving
     from shared.flows.dead_letters import Replaying
@@ -37,28 +24,11 @@ if TYPE_CHECKING:
     from shared.flows.store import Storing
     from shared.flows.subscriptions import Reconciling
     from shared.flows.tend import Tending
-    from shared.ports import Telemetry
-
-T = TypeVar("T")
 
 # The queue of the export windows; those of the posts are named in core/inbox_name.py.
 EXPORTS = "exports"
 # As many as keep one core busy while the others wait for Graph.
 EXPORTERS = 8
-
-_lock = threading.RLock()
-_built: dict[str, object] = {}
-
-
-def reset() -> None:
-    """Forget all that is built, for tests that change the environment."""
-    with _lock:
-        _built.clear()
-
-
-def settings() -> Settings:
-    """The settings. Raises SettingsError, again at each use until they are mended."""
-    return _once("settings", lambda: read_settings(os.environ))
 
 
 def receiving() -> "Receiving":
@@ -68,24 +38,24 @@ def receiving() -> "Receiving":
         from shared.adapters.blob_inbox import open_inbox
         from shared.flows.receive import Receiving
 
-        quiet_sdk_logs()
-        own = settings()
+        parts.quiet_sdk_logs()
+        own = parts.settings()
         inbox = open_inbox(
             connection_string=own.archive_storage.connection_string,
             service_uri=own.archive_storage.blob_service_uri,
             client_id=own.archive_storage.client_id,
             ca_bundle=own.ca_bundle,
-            telemetry=_telemetry(),
+            telemetry=parts.telemetry(),
         )
         return Receiving(
             inbox=inbox,
             client_states=own.client_states,
             max_body_bytes=own.max_body_bytes,
-            clock=utc_now,
-            telemetry=_telemetry(),
+            clock=parts.utc_now,
+            telemetry=parts.telemetry(),
         )
 
-    return _once("receiving", build)
+    return parts.once("receiving", build)
 
 
 def storing() -> "Storing":
@@ -95,13 +65,13 @@ def storing() -> "Storing":
         from shared.flows.store import Storing
 
         return Storing(
-            inbox=_container("inbox"),
-            dead_letters=_container("dead-letters"),
+            inbox=parts.container("inbox"),
+            dead_letters=parts.container("dead-letters"),
             archiving=_archiving(),
-            telemetry=_telemetry(),
+            telemetry=parts.telemetry(),
         )
 
-    return _once("storing", build)
+    return parts.once("storing", build)
 
 
 def reconciling() -> "Reconciling":
@@ -110,19 +80,19 @@ def reconciling() -> "Reconciling":
     def build() -> "Reconciling":
         from shared.flows.subscriptions import Reconciling
 
-        own = settings()
+        own = parts.settings()
         return Reconciling(
-            graph=_graph(),
-            key_ring=_key_ring(),
-            state=_container("state"),
+            graph=parts.graph(),
+            key_ring=parts.key_ring(),
+            state=parts.container("state"),
             desired=own.subscriptions,
             notification_url=f"{own.public_base_url}/api/notifications",
             lifecycle_url=f"{own.public_base_url}/api/lifecycle",
             client_state=own.client_states[0],
-            clock=utc_now,
+            clock=parts.utc_now,
         )
 
-    return _once("reconciling", build)
+    return parts.once("reconciling", build)
 
 
 def heeding() -> "Heeding":
@@ -132,14 +102,14 @@ def heeding() -> "Heeding":
         from shared.flows.lifecycle import Heeding
 
         return Heeding(
-            inbox=_container("inbox"),
-            dead_letters=_container("dead-letters"),
+            inbox=parts.container("inbox"),
+            dead_letters=parts.container("dead-letters"),
             reconciling=reconciling(),
-            client_states=settings().client_states,
-            telemetry=_telemetry(),
+            client_states=parts.settings().client_states,
+            telemetry=parts.telemetry(),
         )
 
-    return _once("heeding", build)
+    return parts.once("heeding", build)
 
 
 def exporting() -> "Exporting":
@@ -150,22 +120,22 @@ def exporting() -> "Exporting":
         from shared.adapters.shared_pace import SharedPace
         from shared.flows.export import Exporting
 
-        own = settings()
+        own = parts.settings()
         return Exporting(
-            exports=GraphExports(_graph().http),
-            pace=SharedPace(_container("state"), utc_now),
+            exports=GraphExports(parts.graph().http),
+            pace=SharedPace(parts.container("state"), parts.utc_now),
             resting=_resting(),
-            state=_container("state"),
-            dead_letters=_container("dead-letters"),
-            doorbell=_queue(EXPORTS),
+            state=parts.container("state"),
+            dead_letters=parts.container("dead-letters"),
+            doorbell=parts.queue(EXPORTS),
             tenant_id=own.tenant_id,
             app_classes=own.export_app_classes,
-            clock=utc_now,
+            clock=parts.utc_now,
             account=_account(),
-            telemetry=_telemetry(),
+            telemetry=parts.telemetry(),
         )
 
-    return _once("exporting", build)
+    return parts.once("exporting", build)
 
 
 def exporters() -> "OwnThreads":
@@ -176,7 +146,7 @@ def exporters() -> "OwnThreads":
 
         return OwnThreads(EXPORTERS)
 
-    return _once("exporters", build)
+    return parts.once("exporters", build)
 
 
 def planning() -> "Planning":
@@ -186,9 +156,9 @@ def planning() -> "Planning":
         from shared.flows.export_planning import Planning
         from shared.flows.export_tenant import Gathering
 
-        own, state = settings(), _container("state")
+        own, state = parts.settings(), parts.container("state")
         gathering = Gathering(
-            graph=_graph(),
+            graph=parts.graph(),
             state=state,
             reporting=_export_reporting(),
             users=own.export_users,
@@ -198,12 +168,12 @@ def planning() -> "Planning":
         return Planning(
             gathering=None if own.export_users.nobody else gathering,
             state=state,
-            interactions=_container("interactions"),
-            doorbell=_queue(EXPORTS),
-            clock=utc_now,
+            interactions=parts.container("interactions"),
+            doorbell=parts.queue(EXPORTS),
+            clock=parts.utc_now,
         )
 
-    return _once("planning", build)
+    return parts.once("planning", build)
 
 
 def tending() -> "Tending":
@@ -216,14 +186,14 @@ def tending() -> "Tending":
         from shared.flows.sweep import Sweeping
         from shared.flows.tend import Tending
 
-        desired = settings().subscriptions
-        sweeps = [Sweeping(_container("inbox"), _queue(queue), queue).sweep for queue in QUEUES]
-        hours = Hours(_container("state"), utc_now)
+        desired = parts.settings().subscriptions
+        sweeps = [Sweeping(parts.container("inbox"), parts.queue(queue), queue).sweep for queue in QUEUES]
+        hours = Hours(parts.container("state"), parts.utc_now)
         wanted = None if desired is None else len(desired)
-        gauges = Measuring(status=reporting().status, wanted=wanted, telemetry=_telemetry())
+        gauges = Measuring(status=reporting().status, wanted=wanted, telemetry=parts.telemetry())
         return Tending([*sweeps, hours.put_together, gauges.measure])
 
-    return _once("tending", build)
+    return parts.once("tending", build)
 
 
 def replaying() -> "Replaying":
@@ -233,10 +203,13 @@ def replaying() -> "Replaying":
         from shared.flows.dead_letters import Replaying
 
         return Replaying(
-            dead_letters=_container("dead-letters"), archiving=_archiving(), clock=utc_now, telemetry=_telemetry()
+            dead_letters=parts.container("dead-letters"),
+            archiving=_archiving(),
+            clock=parts.utc_now,
+            telemetry=parts.telemetry(),
         )
 
-    return _once("replaying", build)
+    return parts.once("replaying", build)
 
 
 def reporting() -> "Reporting":
@@ -246,55 +219,25 @@ def reporting() -> "Reporting":
         from shared.flows.report import Reporting
 
         return Reporting(
-            inbox=_container("inbox"),
-            dead_letters=_container("dead-letters"),
-            state=_container("state"),
-            key_ring=_key_ring(),
+            inbox=parts.container("inbox"),
+            dead_letters=parts.container("dead-letters"),
+            state=parts.container("state"),
+            key_ring=parts.key_ring(),
             exports=_export_reporting(),
-            clock=utc_now,
-            desired=settings().subscriptions,
+            clock=parts.utc_now,
+            desired=parts.settings().subscriptions,
         )
 
-    return _once("reporting", build)
-
-
-def utc_now() -> datetime:
-    """The only clock of the app; everything below it is given the time."""
-    return datetime.now(UTC)
-
-
-def quiet_sdk_logs() -> None:
-    """Keep libraries from logging each request: below WARNING they write URLs, a SAS among them, and headers."""
-    for name in ("azure", "msal", "urllib3"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _telemetry() -> "Telemetry":
-    """OpenTelemetry where somebody listens, else silence.
-
-    Whoever listens has set up an SDK, and so loaded the package before us. Where nobody has, loading it would make a
-    webhook's cold start a third longer for nothing.
-    """
-
-    def build() -> "Telemetry":
-        if "opentelemetry" in sys.modules:
-            from shared.adapters.telemetry import OpenTelemetry
-
-            return OpenTelemetry()
-        from shared.ports import SILENCE
-
-        return SILENCE
-
-    return _once("telemetry", build)
+    return parts.once("reporting", build)
 
 
 def _account() -> "Account":
     def build() -> "Account":
         from shared.flows.account import Account
 
-        return Account(_container("state"), utc_now, _telemetry())
+        return Account(parts.container("state"), parts.utc_now, parts.telemetry())
 
-    return _once("account", build)
+    return parts.once("account", build)
 
 
 def _resting() -> "Resting":
@@ -302,18 +245,20 @@ def _resting() -> "Resting":
         from shared.core.resources import CONTAINERS
         from shared.flows.rest import Resting
 
-        return Resting({name: _container(name) for name in CONTAINERS}, _container("state"))
+        return Resting({name: parts.container(name) for name in CONTAINERS}, parts.container("state"))
 
-    return _once("resting", build)
+    return parts.once("resting", build)
 
 
 def _export_reporting() -> "ExportReporting":
     def build() -> "ExportReporting":
         from shared.flows.export_report import ExportReporting
 
-        return ExportReporting(_container("state"), settings().tenant_id, utc_now)
+        own = parts.settings()
+        exporting = not own.export_users.nobody
+        return ExportReporting(parts.container("state"), own.tenant_id, parts.utc_now, exporting)
 
-    return _once("export reporting", build)
+    return parts.once("export reporting", build)
 
 
 def _archiving() -> "Archiving":
@@ -324,121 +269,17 @@ def _archiving() -> "Archiving":
         from shared.flows.fetch import Fetching
         from shared.flows.genuine import Genuineness
 
-        own = settings()
-        signing_keys = EntraSigningKeys(own.authority_host, own.tenant_id, utc_now, _telemetry())
+        own = parts.settings()
+        signing_keys = EntraSigningKeys(own.authority_host, own.tenant_id, parts.utc_now, parts.telemetry())
         return Archiving(
             resting=_resting(),
             genuineness=Genuineness(signing_keys, TokenRules(audience=own.client_id, tenant_id=own.tenant_id)),
-            key_ring=_key_ring(),
+            key_ring=parts.key_ring(),
             tenant_id=own.tenant_id,
             client_states=own.client_states,
             allow_unsigned=own.allow_unsigned_content,
             account=_account(),
-            fetching=Fetching(_graph(), _container("state"), exporting=not own.export_users.nobody),
+            fetching=Fetching(parts.graph(), parts.container("state"), exporting=not own.export_users.nobody),
         )
 
-    return _once("archiving", build)
-
-
-def _graph() -> "GraphClient":
-    def build() -> "GraphClient":
-        from urllib.parse import urlsplit
-
-        from shared.adapters.graph_client import GraphClient
-        from shared.adapters.identity import federated_credential
-        from shared.core.clouds import CLOUDS, GLOBAL
-
-        own = settings()
-        cloud = CLOUDS.get(urlsplit(own.authority_host).hostname or "", GLOBAL)
-        credential = _secret_credential() or federated_credential(
-            tenant_id=own.tenant_id,
-            client_id=own.client_id,
-            managed_identity_client_id=own.archive_storage.client_id,
-            exchange_audience=cloud.exchange_audience,
-            authority_host=own.authority_host,
-            instance_discovery=own.instance_discovery,
-        )
-        return GraphClient(own.graph_endpoint, own.graph_api_version, credential, utc_now, _telemetry())
-
-    return _once("graph", build)
-
-
-def _secret_credential() -> "TokenCredential | None":
-    """The app registration by its secret, None where there is no secret: then there is a managed identity."""
-
-    def build() -> "TokenCredential | None":
-        from shared.adapters.identity import secret_credential
-
-        own = settings()
-        if own.client_secret is None:
-            return None
-        return secret_credential(
-            tenant_id=own.tenant_id,
-            client_id=own.client_id,
-            client_secret=own.client_secret,
-            authority_host=own.authority_host,
-            instance_discovery=own.instance_discovery,
-        )
-
-    return _once("secret credential", build)
-
-
-def _key_ring() -> "KeyVaultKeyRing":
-    def build() -> "KeyVaultKeyRing":
-        from shared.adapters.identity import managed_identity
-        from shared.adapters.key_vault import open_key_ring
-
-        own = settings()
-        return open_key_ring(
-            own.key_vault_url,
-            own.encryption_certificate,
-            credential=_secret_credential() or managed_identity(own.archive_storage.client_id),
-            verify_challenge_resource=own.verify_challenge_resource,
-            clock=utc_now,
-            telemetry=_telemetry(),
-        )
-
-    return _once("key_ring", build)
-
-
-def _container(name: str) -> "BlobContainer":
-    def build() -> "BlobContainer":
-        from shared.adapters.blob_container import open_container
-        from shared.adapters.identity import managed_identity
-
-        quiet_sdk_logs()
-        storage = settings().archive_storage
-        return open_container(
-            name,
-            connection_string=storage.connection_string,
-            service_uri=storage.blob_service_uri,
-            credential=None if storage.connection_string else managed_identity(storage.client_id),
-            telemetry=_telemetry(),
-        )
-
-    return _once(f"container {name}", build)
-
-
-def _queue(name: str) -> "StorageQueue":
-    def build() -> "StorageQueue":
-        from shared.adapters.identity import managed_identity
-        from shared.adapters.storage_queue import open_queue
-
-        storage = settings().queue_storage
-        return open_queue(
-            name,
-            connection_string=storage.connection_string,
-            service_uri=storage.queue_service_uri,
-            credential=None if storage.connection_string else managed_identity(storage.client_id),
-            telemetry=_telemetry(),
-        )
-
-    return _once(f"queue {name}", build)
-
-
-def _once(name: str, build: Callable[[], T]) -> T:
-    """Build a part the first time that it is asked for, also when two threads ask at once."""
-    with _lock:
-        if name not in _built:
-            _built[name] = build()
-        return cast("T", _built[name])
+    return parts.once("archiving", build)

@@ -58,11 +58,11 @@ async def health(check: Callable[[], Awaitable[None]]) -> func.HttpResponse:
 
 
 def status(report: Callable[[], Mapping[str, object]]) -> func.HttpResponse:
-    """The status as JSON, 503 with a sentence where storage does not answer."""
+    """The status as JSON, 503 with a sentence where storage does not answer or a setting is bad."""
     try:
         return _json(200, report())
-    except Unavailable as error:
-        return _json(error.status, {"error": str(error)})
+    except (SettingsError, Unavailable) as error:
+        return _json(503, {"error": str(error)})
 
 
 def replay(request: func.HttpRequest, again: Callable[[str | None], ReplayReport]) -> func.HttpResponse:

@@ -92,7 +92,7 @@ def from_json(content: bytes) -> Hour:
             latencies={str(source): _counts(counts) for source, counts in document["latencies"].items()},
             users={str(user) for user in document["users"]},
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Hour()
 
 

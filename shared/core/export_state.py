@@ -53,7 +53,7 @@ def from_json(content: bytes) -> ExportState:
             queued=_instants(document["queued"]),
             left=_instants(document["left"]),
         )
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return ExportState()
 
 

@@ -11,26 +11,40 @@ from shared.core.export_plan import Tenant
 from shared.core.export_state import SUMMARY
 from shared.core.export_summary import oldest, problem_document, states
 from shared.core.instants import format_instant
+from shared.core.request_budget import REQUESTS_PER_SECOND
 from shared.ports import Clock, Container
 
 MAX_LISTED = 50
 # Up to so many checkpoints are looked at again whenever somebody asks: a fifth of what one listing request gives.
 MAX_LIVE = 1_000
 # Before the first plan nothing is known.
-NOTHING: Mapping[str, object] = {"scope": None, "plannedAt": None, "users": 0}
+NOTHING: Mapping[str, object] = {
+    "scope": None,
+    "plannedAt": None,
+    "problem": None,
+    "users": 0,
+    "leaving": 0,
+    "queued": 0,
+    "requestsPerSecond": REQUESTS_PER_SECOND,
+    "plannedRequests": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReporting:
-    """Tells about checkpoints. ``tenant_id`` is the tenant whose they are."""
+    """Tells about checkpoints of the tenant; ``exporting`` is whether there is an export at all."""
 
     state: Container
     tenant_id: str
     clock: Clock
+    exporting: bool = True
 
     def document(self) -> dict[str, object]:
         """The parts ``exports`` and ``days`` of the status. Raises StorageUnavailable."""
         blob = self.state.read(SUMMARY)
+        if not self.exporting:
+            # What it was when there was an export is history; its days go on being worth a look.
+            return {"scope": "none", "days": read_object(blob.content if blob else b"{}").get("days", [])}
         told = {**NOTHING, **read_object(blob.content if blob else b"{}")}
         users = told["users"]
         if isinstance(users, int) and users <= MAX_LIVE:

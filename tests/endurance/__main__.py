@@ -63,7 +63,7 @@ def matrix(options: argparse.Namespace, folder: Path) -> bool:
         stages = _stages(stack, folder, options.lanes)
         started = time.monotonic()
         count = 0
-        for verdict in enumerated(stages, options.scenarios or list(SCENARIOS), spoilers):
+        for verdict in enumerated(stages, options.scenarios or list(SCENARIOS), spoilers, thin=options.short):
             count += 1
             harm += bool(verdict.wrong)
             if verdict.wrong or verdict.case.spoiler is None:
@@ -79,7 +79,9 @@ def careless(options: argparse.Namespace, folder: Path) -> bool:
     with ExitStack() as stack:
         stages = _stages(stack, folder, options.lanes)
         for bug, (*_, scenarios) in BUGS.items():
-            found = next((each for each in enumerated(stages, scenarios, SHORT, careless=bug) if each.wrong), None)
+            found = next(
+                (each for each in enumerated(stages, scenarios, SHORT, thin=True, careless=bug) if each.wrong), None
+            )
             killed += found is not None
             CONSOLE.print(f"{'killed' if found else 'LIVES '}  {bug}: {str(found)[:240]}")
     CONSOLE.print(f"{killed} of {len(BUGS)} planted bugs killed")
@@ -106,7 +108,7 @@ def _arguments() -> argparse.Namespace:
     add("--interactions", type=int, default=400, help="siege: at least so many interactions for each seed (400)")
     add("--seeds", type=int, nargs="+", default=[1], help="siege: one run for each (1)")
     add("--scenarios", nargs="+", choices=list(SCENARIOS), help="matrix: these alone")
-    add("--short", action="store_true", help="matrix: the kinds of faults that make test tries")
+    add("--short", action="store_true", help="matrix: the cases that make test tries")
     add("--lanes", type=int, default=2, help="matrix: so many cases at once (2)")
     return parser.parse_args()
 

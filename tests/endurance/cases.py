@@ -72,7 +72,7 @@ class _Attack:
     def __init__(self, stage: Stage, scenario: Scenario, account: str, sender: Sender, careless: str | None) -> None:
         self._stage = stage
         self._scenario = scenario
-        self._environment = stage.environment(account)
+        self._environment = stage.environment(account, **scenario.settings)
         self._sender = sender
         self._careless = careless
         self._trouble = ""

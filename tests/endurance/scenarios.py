@@ -8,9 +8,12 @@ import base64
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from azure.storage.queue import QueueClient
 
 from tests.endurance.posts import Parcel
-from tests.endurance.stage import Stage, snapshot
+from tests.endurance.stage import Stage, restore, snapshot
 from tests.endurance.verifier import Stored
 
 Step = list[str]
@@ -25,11 +28,11 @@ def receive(parcel: Parcel, function: str = "receive_notifications") -> Step:
 
 @dataclass
 class Scenario:
-    """``kept`` posts were acknowledged before the attack; ``sent`` ones are sent under attack, until they are taken.
+    """``kept`` posts were acknowledged before the attack, or stand for what an export owes.
 
-    ``attacked`` is what runs under attack, ``repair`` what the platform or an operator does next, before the inbox is
-    settled. ``dead`` are the dead letters owed by the end. ``before`` and ``after`` surround each case: ``after``
-    returns what else is wrong.
+    ``sent`` ones are sent under attack, until they are taken. ``attacked`` is what runs under attack, ``repair`` what
+    the platform or an operator does next, before the inbox is settled. ``dead`` are the dead letters owed by the end.
+    ``before`` and ``after`` surround each case: ``after`` returns what else is wrong.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Scenario:
     sent: list[Parcel] = field(default_factory=list)
     repair: list[Step] = field(default_factory=list)
     dead: Counter[str] = field(default_factory=Counter)
+    settings: dict[str, str] = field(default_factory=dict)
     before: Callable[[Stage], None] = lambda _: None
     after: Callable[[Stage], list[str]] = lambda _: []
 
@@ -173,6 +177,49 @@ def heeding(stage: Stage) -> Scenario:
     )
 
 
+def planning(stage: Stage) -> Scenario:
+    """The hourly plan, at storage that nobody has used; what it plans is exported then."""
+    exposed, settings = happened(stage)
+    return Scenario(
+        "plan",
+        attacked=[["plan_exports"]],
+        kept=[exposed],
+        repair=[["plan_exports"], ["pump"]],
+        settings=settings,
+    )
+
+
+def exporting(stage: Stage) -> Scenario:
+    """A user's window is exported, half of which a notification has brought already."""
+    exposed, settings = happened(stage)
+    brought = stage.press.parcel(exposed.entries[0])
+    blobs = prepared(stage, receive(brought), SETTLE)
+    account = stage.account()
+    restore(account, blobs)
+    assert stage.worker.run([["plan_exports"]], stage.environment(account, **settings)).status == 0
+    with QueueClient.from_connection_string(account, "exports") as queue:
+        messages = [base64.b64decode(str(message.content)).decode() for message in queue.peek_messages(32)]
+    (window,) = messages
+    return Scenario(
+        "export",
+        attacked=[["export_window", window]],
+        blobs=snapshot(account),
+        kept=[brought, exposed],
+        # The queue brings the window again, as it does ten minutes after a process was lost.
+        repair=[["export_window", window], ["pump"]],
+        settings=settings,
+    )
+
+
+def happened(stage: Stage) -> tuple[Parcel, dict[str, str]]:
+    """Interactions of one user of which nobody was told, as what Graph's export owes, and settings that export him."""
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+    changes = stage.cloud.call(lambda graph: graph.cloud.content.conversation(at))
+    stage.cloud.call(lambda graph: graph.happen(changes))
+    settings = {"EXPORT_USERS": min(changes[0].user_ids), "EXPORT_START": (at - timedelta(days=1)).isoformat()}
+    return stage.press.parcel(*(stage.press.genuine(change) for change in changes)), settings
+
+
 def one_subscription(stage: Stage) -> list[str]:
     """What is wrong with the subscriptions: there must be one to what is wanted, with our URLs."""
     living = stage.graph.subscriptions.living()
@@ -191,4 +238,6 @@ SCENARIOS: dict[str, Callable[[Stage], Scenario]] = {
     "replay": replaying,
     "renew": renewing,
     "heed": heeding,
+    "plan": planning,
+    "export": exporting,
 }

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 from azure.storage.blob import BlobServiceClient
 
 from local.azurite import Azurite
+from local.graph.export_policy import ExportPolicy
 from local.graph.faults import Faults
 from local.graph.policy import Limits
 from local.graph.simulator import Simulator
@@ -118,7 +119,13 @@ def standing_stage(folder: Path, *, seed: int = 7) -> Iterator[Stage]:
         # A case takes less than a second; Graph's rates are for apps that ask every five minutes.
         limits = Limits(write=100_000, get=100_000, list=100_000)
         cloud = stack.enter_context(
-            run_in_thread(folder=folder / "graph", seed=seed, faults=Faults.friendly(), limits=limits)
+            run_in_thread(
+                folder=folder / "graph",
+                seed=seed,
+                faults=Faults.friendly(),
+                export=ExportPolicy.friendly(),
+                limits=limits,
+            )
         )
         azurite = stack.enter_context(many_accounts(folder / "azurite"))
         worker = stack.enter_context(Worker(folder / "worker.log"))

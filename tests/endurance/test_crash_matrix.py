@@ -1,6 +1,7 @@
 """Whatever call goes wrong, and however: what was acknowledged is archived once, or a dead letter with its reason.
 
-Every call of every scenario is spoilt in every way of the short form: ``make endure`` has the long one.
+Every call of every scenario is spoilt in each way of the short form, repeated reads left out: ``make endure`` has the
+long one, with all calls and all ways.
 """
 
 import pytest
@@ -17,9 +18,8 @@ pytestmark = pytest.mark.timeout(1200)
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_no_single_fault_breaks_the_promise(stages: list[Stage], name: str) -> None:
-    verdicts = list(enumerated(stages, [name], SHORT))
-    untouched = verdicts[0]
-    assert len(verdicts) == 1 + len(untouched.calls) * len(SHORT)
+    verdicts = list(enumerated(stages, [name], SHORT, thin=True))
+    assert len(verdicts) > len(SHORT)
     assert [str(verdict) for verdict in verdicts if verdict.wrong] == []
 
 

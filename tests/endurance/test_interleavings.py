@@ -9,12 +9,20 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from shared.core.errors import KeyVaultUnavailable
 from shared.flows.sweep import Sweeping
+from tests.endurance.careless import planted
 from tests.endurance.interleaving import Fate, Turns
 from tests.fakes import MemoryDoorbell
 from tests.graph_posts import CERTIFICATE_ID, interaction, notification, post
@@ -147,4 +155,24 @@ def _marks_of(item: object) -> str:
 
 
 TestInstances = pytest.mark.timeout(600)(Instances.TestCase)
-TestInstances.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestInstances.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "clears the inbox first",
+        "clears the inbox whatever happened",
+        "believes any clientState",
+        "forgets a dead letter's neighbours",
+        "sweeps the posts away",
+        "deletes a letter before it tries",
+        "deletes what is still dead",
+    ],
+)
+def test_interleavings_find_a_planted_bug(bug: str) -> None:
+    # Without shrinking: that there is a counterexample is enough.
+    search = settings(max_examples=200, stateful_step_count=30, deadline=None, phases=[Phase.generate])
+    with planted(bug), pytest.raises((AssertionError, BaseExceptionGroup)):
+        run_state_machine_as_test(Instances, settings=search)

@@ -9,17 +9,19 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
+from local.graph.content.canonical import canonical_sha256
 from local.graph.ledger import Content, Ledger
 
 ARCHIVE = ("interactions", "chats", "resources")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stored:
     """A blob."""
 
@@ -28,10 +30,16 @@ class Stored:
     content: bytes
     metadata: Mapping[str, str]
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Of the bytes, in hex."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @cached_property
+    def identity(self) -> str:
+        """By what it is known: a notification's is there byte for byte, an export's in the form that the export has."""
+        exported = self.metadata.get("source") == "export"
+        return f"says {canonical_sha256(self.content)}" if exported else self.sha256
 
     def __str__(self) -> str:
         return f"{self.container}/{self.name}"
@@ -121,7 +129,7 @@ def figure(ledger: Ledger, blobs: Iterable[Stored]) -> Figure:
     inbox = by_container.get("inbox", [])
     found = Figure(sent=sum(each.forged is None for each in ledger.contents))
     accounts = _Accounts(
-        archived={blob.sha256: blob for blob in archive if "/deleted/" not in blob.name},
+        archived={blob.identity: blob for blob in archive if "/deleted/" not in blob.name},
         graves=Counter(_identifier(json.loads(blob.content)) for blob in graves),
         dead=Counter(_identifier(json.loads(blob.content)["item"]) for blob in dead),
         waiting=Counter(_identifier(item) for blob in inbox for item in json.loads(blob.content)["value"]),
@@ -144,13 +152,14 @@ class _Accounts:
 
 
 def _judge_blobs(found: Figure, ledger: Ledger, blobs: list[Stored]) -> None:
-    genuine = {each.sha256 for each in ledger.contents if each.forged is None}
-    forged = {each.sha256 for each in ledger.contents if each.forged is not None}
-    for sha256, count in Counter(blob.sha256 for blob in blobs).items():
-        names = [str(blob) for blob in blobs if blob.sha256 == sha256]
-        if sha256 in forged - genuine:
+    genuine = {identity for each in ledger.contents if each.forged is None for identity in _identities(each)}
+    forged = {identity for each in ledger.contents if each.forged is not None for identity in _identities(each)}
+    for says, count in Counter(canonical_sha256(blob.content) for blob in blobs).items():
+        same = [blob for blob in blobs if canonical_sha256(blob.content) == says]
+        names = [str(blob) for blob in same]
+        if any(blob.identity in forged - genuine for blob in same):
             found.forged_archived += names
-        elif sha256 not in genuine:
+        elif any(blob.identity not in genuine for blob in same):
             found.unexpected += names
         elif count > 1:
             found.kept_twice += names
@@ -199,7 +208,7 @@ def _at_rest(found: Figure, content: Content, archived: Mapping[str, Stored], gr
         buried = bool(_take(graves, content.id, 1))
         found.tombstones += buried
         return buried
-    blob = archived.get(content.sha256 or "")
+    blob = next((archived[each] for each in _identities(content) if each in archived), None)
     if blob is not None:
         found.archived[blob.metadata.get("source", "nobody knows what")] += 1
     return blob is not None
@@ -211,6 +220,10 @@ def _judge_forgery(found: Figure, content: Content, deliveries: int, dead: Count
     found.dead += told
     found.waiting += still
     found.unaccounted_forgeries += deliveries - told - still
+
+
+def _identities(content: Content) -> tuple[str, str]:
+    return str(content.sha256), f"says {content.canonical}"
 
 
 def _take(there: Counter[str], identifier: str, count: int) -> int:

@@ -34,13 +34,14 @@ from local.functions_host.invocations import Invocations
 from local.functions_host.queue_connection import QueueConnections
 from local.functions_host.queue_messages import decode
 from local.functions_host.queue_output import QueueOutputs
-from shared import wiring
+from shared import parts
 from tests.endurance import careless
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUEUES = {
     "notifications": "store_notifications",
     "lifecycle": "handle_lifecycle_notifications",
+    "exports": "export_window",
 }
 HTTP = {
     "receive_notifications": "api/notifications",
@@ -169,7 +170,7 @@ def child(engine: SdkEngine, job: Mapping[str, Any], done: Callable[[Result], No
 
     # Later, where a job says so: whatever lasts some minutes, such as a claim, is over then.
     ahead = timedelta(seconds=float(job["ahead"]))
-    wiring.utc_now = lambda: datetime.now(UTC) + ahead
+    parts.utc_now = lambda: datetime.now(UTC) + ahead
 
     with detour({int(port): to for port, to in job["detour"].items()}), careless.planted(job["careless"]):
         asyncio.run(steps())

@@ -112,8 +112,8 @@ class TestTogether:
 
         sources = [ROOT / "function_app.py", *(ROOT / "shared").rglob("*.py")]
 
-        assert [path.name for path in sources if reads_environment(path)] == ["wiring.py"]
-        assert (ROOT / "shared" / "wiring.py").read_text().count("os.environ") == 1
+        assert [path.name for path in sources if reads_environment(path)] == ["parts.py"]
+        assert (ROOT / "shared" / "parts.py").read_text().count("os.environ") == 1
 
 
 class TestGoodSettings:

@@ -19,10 +19,10 @@ import logging, sys
 from local.telemetry.listening import listen
 
 stop = listen(sys.argv[1])
-from shared import wiring
+from shared import parts
 from shared.core.metrics import GAPS
 
-telemetry = wiring._telemetry()
+telemetry = parts.telemetry()
 with telemetry.span("store", post="a-post"):
     telemetry.measure(GAPS, 3)
     logging.getLogger("app").warning("post %s\\nforged", "a-post", extra={"post": "a-post"})
@@ -114,7 +114,7 @@ def test_a_file_that_is_being_written_is_read_up_to_its_last_whole_line(tmp_path
 
 def test_where_nobody_listens_opentelemetry_is_not_even_loaded() -> None:
     program = (
-        "import sys\nfrom shared import wiring\nfrom shared.ports import SILENCE\n"
-        "assert wiring._telemetry() is SILENCE\nassert 'opentelemetry' not in sys.modules"
+        "import sys\nfrom shared import parts\nfrom shared.ports import SILENCE\n"
+        "assert parts.telemetry() is SILENCE\nassert 'opentelemetry' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)  # noqa: S603 - as above

@@ -153,6 +153,15 @@ class TestHealth:
 
 
 class TestStatus:
+    def test_bad_settings_are_told_to_whoever_has_the_key(self) -> None:
+        def refuse() -> dict[str, object]:
+            raise SettingsError(["CLIENT_STATE is missing"])
+
+        answer = functions_http.status(refuse)
+
+        assert answer.status_code == 503
+        assert "CLIENT_STATE is missing" in json.loads(answer.get_body())["error"]
+
     def test_it_is_json_that_nobody_stores(self) -> None:
         answer = functions_http.status(lambda: {"a": 1})
 

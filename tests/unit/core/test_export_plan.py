@@ -420,6 +420,15 @@ def test_who_was_never_looked_at_costs_what_others_would() -> None:
     assert planned(tenant_of({ANN: None, BOB: looked(per_day=40.0), CAT: looked(per_day=20.0)}))[ANN].cost == 1 + 27
 
 
+def test_what_others_would_cost_does_not_depend_on_their_order() -> None:
+    # Sums of these differ by their order, and a page begins just between them.
+    known: dict[str, Progress | None] = {ANN: looked(per_day=0.1), BOB: looked(per_day=0.2), CAT: looked(per_day=0.3)}
+    tenant = tenant_of({**known, DAN: None})
+    other = replace(tenant, progress=dict(reversed(tenant.progress.items())))  # type: ignore[call-overload]  # a dict
+
+    assert planned(tenant, start=NOW - 500 * DAY) == planned(other, start=NOW - 500 * DAY)
+
+
 # ---- what goes on the queue
 
 

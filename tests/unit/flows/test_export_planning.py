@@ -12,6 +12,7 @@ from shared.core.instants import format_instant
 from shared.core.subscription_watch import WATCH, WITHOUT_CONTENT, Gap, Watch
 from shared.core.watch_json import to_json
 from shared.flows.corroboration import note_corroborated
+from shared.flows.export_report import ExportReporting
 from shared.flows.gaps import ask_for_export
 from tests.fakes import NOW, Crash
 from tests.graph_posts import TENANT
@@ -310,3 +311,11 @@ def test_an_hour_later_the_looks_reach_back_two_days(setup: Exports) -> None:
     setup.world.pass_time(hours=1)
 
     assert all(each["from"] <= format_instant(setup.world.now - SECOND_LOOK) for each in setup.plan())
+
+
+def test_where_there_is_no_export_that_is_told(setup: Exports) -> None:
+    setup.plan()
+    off = ExportReporting(setup.state, TENANT, setup.world.clock, exporting=False).document()
+
+    assert off["scope"] == "none"
+    assert off["days"] == setup.summary()["days"] != []
