@@ -70,7 +70,7 @@ def replay_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """A load balancer asks whether posts can be kept now."""
-    return await functions_http.health(lambda: wiring.receiving().inbox.check())  # noqa: PLW0108 - settings may be bad
+    return await functions_http.health(lambda: wiring.receiving().inbox.check())
 
 
 @app.route("dashboard", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -82,4 +82,4 @@ def dashboard(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("status", methods=["GET"])
 def status(req: func.HttpRequest) -> func.HttpResponse:
     """An operator asks what waits, what is dead, and until when the certificate is good."""
-    return functions_http.status(lambda: wiring.reporting().status())  # noqa: PLW0108 - settings may be bad
+    return functions_http.status(lambda: wiring.reporting().status())

@@ -61,11 +61,11 @@ class App:
             client = storage.get_container_client(container)
             return list(client.list_blob_names()) if client.exists() else []
 
-    def until(self, holds: Callable[[], bool], what: str) -> None:
+    def until(self, holds: Callable[[], bool], what: str, *, seconds: float = WAIT_SECONDS) -> None:
         """Wait until something holds."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < deadline, f"not within {WAIT_SECONDS} s: {what}\n{self.host.log_text[-6000:]}"
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}\n{self.host.log_text[-6000:]}"
             time.sleep(0.1)
 
     def at_rest(self) -> None:

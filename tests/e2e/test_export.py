@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
 
 from local.graph.content.change import Change
 from local.graph.export_policy import ExportPolicy
@@ -100,6 +101,42 @@ def test_a_notification_without_content(app: App, gives: bool) -> None:
 
     assert {metadata["source"] for metadata in app.archived().values()} == {"notification" if gives else "export"}
     assert app.names("dead-letters") == []
+
+
+def test_the_whole_tenant_at_once_where_graph_serves_it(tmp_path: Path) -> None:
+    shows = ExportPolicy.friendly(tenant_export=True)
+    with running_app(tmp_path, engine=ENGINE, export=shows, EXPORT_SCOPE="tenant") as app:
+        changes = conversation(app)
+        app.cloud.call(lambda graph: graph.happen(changes))
+        app.plan()
+        app.until(lambda: len(app.archived()) == len(changes), "all is archived")
+        assert [name for name in app.names("state") if name.endswith("/tenant.json")]
+        assert app.call("GET", "status").json()["exports"]["scope"] == "tenant"
+
+
+def test_an_exporter_that_is_killed_loses_nothing(exporting_app: App) -> None:
+    app = exporting_app
+    app.cloud.call(lambda graph: graph.happen(graph.day(YESTERDAY, interactions=80, users=6, chats=0)))
+    app.plan()
+    app.until(lambda: len(app.archived()) > 10, "the export has begun")
+    app.host.kill()
+    app.host.start()
+
+    def complete() -> bool:
+        app.plan()
+        return len(identities(app)) >= owed(app)
+
+    # What the killed one held is hidden for ten minutes; the planner does not wait for it.
+    app.until(complete, "all is archived", seconds=180)
+    assert not [name for name in app.names("interactions") if "=conflict" in name]
+
+
+def test_the_dashboard_is_a_page_without_data_for_anybody(app: App) -> None:
+    page = requests.get(f"{app.host.url}/api/dashboard", timeout=30)
+
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert app.cloud.graph.tenant_id not in page.text
 
 
 def conversation(app: App) -> list[Change]:

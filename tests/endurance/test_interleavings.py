@@ -165,7 +165,6 @@ TestInstances.settings = settings(max_examples=50, stateful_step_count=30, deadl
         "clears the inbox first",
         "clears the inbox whatever happened",
         "believes any clientState",
-        "forgets a dead letter's neighbours",
         "sweeps the posts away",
         "deletes a letter before it tries",
         "deletes what is still dead",

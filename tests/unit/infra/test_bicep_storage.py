@@ -33,7 +33,7 @@ def test_the_containers_at_rest_are_those_of_the_resource_kinds() -> None:
 
 
 def test_the_other_containers_are_those_that_the_wiring_opens() -> None:
-    opened = set(re.findall(r'_container\("([\w-]+)"\)', (ROOT / "shared" / "wiring.py").read_text()))
+    opened = set(re.findall(r'container\("([\w-]+)"\)', (ROOT / "shared" / "wiring.py").read_text()))
 
     assert opened - set(CONTAINERS) == WORK
     assert set(named(ARCHIVE, "workContainers").value) == WORK
