@@ -34,7 +34,7 @@ PAGES = 20
 
 _USER = re.compile(r"/users/([0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8000-[0-9a-f]{12})(?:/|$)")
 _PLACE = re.compile(r"skiptoken=(\d+)$")
-_SDK = re.compile(rb"(?im)^user-agent: *(.*?)\r$")
+_AGENT = re.compile(rb"(?im)^user-agent: *(.*?)\r$")
 _GZIP = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 
 
@@ -134,7 +134,7 @@ class PreparedGraph:
         walked, seen = Walked.of(user), self._seen[user]
         place = _PLACE.search(target)
         number = int(place[1]) if place else 0
-        agent = _SDK.search(head)
+        agent = _AGENT.search(head)
         seen.requests += 1
         seen.agent = agent[1].decode() if agent else ""
         if number + 1 == walked.refused and not seen.refused:

@@ -25,7 +25,6 @@ from shared.flows.export import Exporting
 from shared.flows.export_walk import Walk
 from shared.flows.rest import Resting
 from shared.ports import Container, ExportPage, Exports, Pace
-from shared.parts import quiet_sdk_logs
 
 WALK = "walk"
 NEW, FOUND, KNOWN, ENDLESS = "new", "found", "known", "endless"

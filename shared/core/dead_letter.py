@@ -79,7 +79,7 @@ def from_json(content: bytes) -> DeadLetter:
             post=str(document["post"]),
             position=int(document["position"]),
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise MalformedNotification("the blob among the dead letters is none of ours") from None
 
 

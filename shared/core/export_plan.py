@@ -29,6 +29,9 @@ LATE_LOOK_EVERY = timedelta(days=7)
 LEAVING = timedelta(hours=48)
 # A window that was planned and never came to anything is planned again: its message was lost.
 FORGOTTEN_AFTER = timedelta(hours=3)
+# Where there is room, such a window is put on the queue again sooner: its exporter may have been killed, and the queue
+# hides what he held for ten minutes. One that is there twice costs a look.
+AGAIN_AFTER = timedelta(minutes=1)
 # What part of the budget is spent on users of whom nothing is due: a small tenant is looked at in every hour whole, and
 # in a large one those of whom no notification tells are looked at every few hours (docs/performance.md).
 SPARE_SHARE = 0.5
@@ -113,7 +116,9 @@ def plan(tenant: Tenant, *, start: datetime, budget: int, now: datetime) -> Plan
     waiting = {user for user, since in tenant.queued.items() if is_waiting(tenant.progress.get(user), since, now)}
     spent = sum(planner.line(user).cost for user in waiting)
     # Ordered first, and only then asked what it costs: most of a large tenant does not come up for that.
+    once_more = {user for user in waiting if now - tenant.queued[user] >= AGAIN_AFTER}
     ordered = sorted((*planner.urgency(user), user) for user in planner.candidates() if user not in waiting)
+    ordered += sorted((Due.SPARE, tenant.queued[user], user) for user in planner.candidates() if user in once_more)
     windows: list[Planned] = []
     for due, _, user in ordered:
         if spent >= (budget * SPARE_SHARE if due is Due.SPARE else budget):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from shared.core.checkpoint import SETTLE
 from shared.core.checkpoint_json import Progress
-from shared.core.export_plan import Tenant
+from shared.core.export_plan import Tenant, has_left
 from shared.core.instants import format_instant
 
 # A user is complete where his last look is a day old at most.
@@ -34,8 +34,14 @@ class Coverage:
 def states(tenant: Tenant, now: datetime) -> Mapping[str, int]:
     """Users by state: complete, behind, flagged, leaving."""
     counts = Counter(_state(tenant.progress.get(user), now) for user in tenant.users)
-    counts["leaving"] = sum(user not in tenant.users for user in tenant.leaving)
+    counts["leaving"] = len(leaving(tenant, now))
     return {state: counts[state] for state in ("complete", "behind", "flagged", "leaving")}
+
+
+def leaving(tenant: Tenant, now: datetime) -> frozenset[str]:
+    """Who is not among the users any more and has not been looked at for the last time."""
+    left = ((user, since) for user, since in tenant.leaving.items() if user not in tenant.users)
+    return frozenset(user for user, since in left if not has_left(tenant.progress.get(user, Progress()), since, now))
 
 
 def oldest(tenant: Tenant, now: datetime) -> datetime | None:
@@ -97,11 +103,9 @@ def _covered(tenant: Tenant, day: date, now: datetime) -> Coverage:
         for origin, count in enumerate((each.tallies or {}).get(text, ())):
             totals[origin] += count
     end = _end(day)
-    complete = all(
-        each.complete_until is not None and each.complete_until >= end
-        for each in _planned(tenant)
-        if _state(each, now) != "flagged"
-    )
+    served = [each for each in _planned(tenant) if _state(each, now) != "flagged"]
+    # Where nobody was looked at nothing is known, and not everything.
+    complete = bool(served) and all(each.complete_until is not None and each.complete_until >= end for each in served)
     by_notification, missed, history = totals
     return Coverage(text, by_notification, missed, by_notification + missed + history, complete)
 

@@ -116,7 +116,7 @@ class Watch:
 
         Of a filtered resource nobody can say which they should have brought, so it does not count.
         """
-        whose = (EVERYONE, user_id)
+        whose = {EVERYONE} if user_id is None else {EVERYONE, user_id}
         since = (since for key, since in self.notified.items() if "?" not in key and whose_interactions(key) in whose)
         return min(since, default=None)
 

@@ -65,7 +65,7 @@ def from_json(content: bytes) -> Watch:
             awaited={key: _instant(since) for key, since in document["awaited"].items()},
             notified={key: _instant(since) for key, since in document["notifiedSince"].items()},
         )
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise ValueError("the blob with the subscriptions' state is none of ours") from None
 
 

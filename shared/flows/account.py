@@ -38,6 +38,7 @@ class Account:
     telemetry: Telemetry = SILENCE
     later: Callable[[float, Callable[[], None]], None] = in_background
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
     _hours: dict[datetime, "_Page"] = field(default_factory=dict)
     _due: bool = False
 
@@ -58,22 +59,40 @@ class Account:
         with self._lock:
             page = self._hours.setdefault(hour_of(now), _Page())
             page.hour.add(source, latency, user.lower() if user else None)
-            page.dirty = True
             due, self._due = self._due, True
         if not due:
-            self.later(WRITE_AFTER.total_seconds(), self.write)
+            self._write_later()
 
     def write(self) -> None:
         """Write what is new. Failing costs nothing but the account: it is tried again with the next that comes."""
-        with self._lock:
-            self._due = False
+        with self._writing:
+            # Nobody who counts waits for storage.
+            with self._lock:
+                self._due = False
+                pages = [(hour, page, to_json(page.hour)) for hour, page in self._hours.items()]
             try:
-                for hour, page in self._hours.items():
-                    page.write(self.state, hour)
+                for hour, page, content in pages:
+                    page.write(self.state, hour, content)
             except StorageUnavailable as error:
                 logger.warning("the hour's account was not written: %s", error)
+            self._forget_past()
+
+    def _forget_past(self) -> None:
+        with self._lock:
             current = hour_of(self.clock())
-            self._hours = {hour: page for hour, page in self._hours.items() if page.dirty or hour == current}
+            self._hours = {
+                hour: page
+                for hour, page in self._hours.items()
+                if hour == current or page.durable != to_json(page.hour)
+            }
+
+    def _write_later(self) -> None:
+        try:
+            self.later(WRITE_AFTER.total_seconds(), self.write)
+        except RuntimeError as error:  # no thread to be had, or the process ends
+            logger.warning("the hour's account is not written now: %s", error)
+            with self._lock:
+                self._due = False
 
 
 @dataclass(slots=True)
@@ -81,19 +100,19 @@ class _Page:
     """An hour's account and where this instance writes it: under a name that nobody else has."""
 
     hour: Hour = field(default_factory=Hour)
-    dirty: bool = False
+    durable: bytes = b""
     _name: str = field(default_factory=lambda: f"{uuid.uuid4()}.json")
     _etag: str | None = None
 
-    def write(self, state: Container, hour: datetime) -> None:
-        if not self.dirty:
-            return
-        name, content = f"{hour_prefix(hour)}{self._name}", to_json(self.hour)
-        if self._etag is None:
-            state.create(name, content, {})
-        else:
-            state.replace(name, content, self._etag)
-        # Whatever it said: an acknowledgement may have been lost, and the next write needs the new ETag.
-        blob = state.read(name)
-        self._etag = None if blob is None else blob.etag
-        self.dirty = blob is None or blob.content != content
+    def write(self, state: Container, hour: datetime, content: bytes) -> None:
+        name = f"{hour_prefix(hour)}{self._name}"
+        for _ in range(2):
+            if content == self.durable:
+                return
+            if self._etag is None:
+                state.create(name, content, {})
+            else:
+                state.replace(name, content, self._etag)
+            # Whatever it said: an acknowledgement may have been lost, now or before, and a write needs the new ETag.
+            blob = state.read(name)
+            self._etag, self.durable = (None, b"") if blob is None else (blob.etag, blob.content)

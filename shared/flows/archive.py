@@ -140,7 +140,7 @@ class Archiving:
         metadata: Mapping[str, str],
     ) -> Outcome:
         rested = self.resting.rest(path, content, digest(resource), metadata)
-        if rested.source == "export" and rested.outcome is Outcome.DUPLICATE:
+        if rested.source == "export":
             # The export was quicker: the notification did come after all, and nothing was missed.
             note_corroborated(self.resting.state, path.name)
         if self.account is not None:

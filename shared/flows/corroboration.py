@@ -19,7 +19,8 @@ def note_corroborated(state: Container, name: str) -> None:
     """A notification brought what the export had archived before; twice is once. Raises StorageUnavailable."""
     found = _DAY_OF_NAME.match(name)
     day = "-".join(found.groups()) if found else "undated"
-    state.create(f"{CAME_AFTER_ALL}{day}/{hashlib.sha256(name.encode()).hexdigest()}.json", b"{}", {})
+    # By what is counted: an interaction, whatever its versions.
+    state.create(f"{CAME_AFTER_ALL}{day}/{hashlib.sha256(_identity(name).encode()).hexdigest()}.json", b"{}", {})
 
 
 def came_after_all(state: Container, day: str) -> int:
@@ -33,11 +34,16 @@ def archived_of(interactions: Container, tenant_id: str, day: str) -> int:
 
 
 def _identities(names: Iterator[str]) -> Iterator[str]:
-    # {…}/{id}.{etag}.json: an id holds no dot, and names come in order, so versions of one interaction are neighbours.
+    # Names come in order, so versions of one interaction are neighbours.
     last = ""
     for name in names:
-        folder, _, leaf = name.rpartition("/")
-        identity = f"{folder}/{leaf.partition('.')[0]}"
+        identity = _identity(name)
         if identity != last:
             yield identity
         last = identity
+
+
+def _identity(name: str) -> str:
+    # {…}/{id}.{etag}.json: an id holds no dot.
+    folder, _, leaf = name.rpartition("/")
+    return f"{folder}/{leaf.partition('.')[0]}"

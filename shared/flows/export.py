@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.core.checkpoint import OVERLAP, Checkpoint, ExportProblem
+from shared.core.checkpoint import OVERLAP, UNAVAILABLE, Checkpoint, ExportProblem
 from shared.core.checkpoint_json import checkpoint_name, from_json, to_json, to_metadata
 from shared.core.errors import Busy, GraphFault, GraphNotFound, GraphRefused, GraphUnavailable
 from shared.core.export_window import ExportWindow, from_message, is_asked_for, to_message
@@ -145,7 +145,7 @@ class Exporting:
             self.doorbell.ring(to_message(window), max(error.retry_after, FIRST_WAIT))
             return
         if window.attempt >= ATTEMPTS:
-            self._flag(window, kept, "unavailable", str(error))
+            self._flag(window, kept, UNAVAILABLE, str(error))
             return
         wait = max(min(FIRST_WAIT * 2 ** (window.attempt - 1), LONGEST_WAIT), min(error.retry_after, LONGEST_WAIT))
         logger.warning("user %s: %s (in %s)", window.user_id, error, wait)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.core.archive_path import ArchivePath, archive_path, encode_part
-from shared.core.checkpoint import ENTRY_BYTES, IDENTITY_BYTES, Checkpoint, Origin
+from shared.core.checkpoint import ENTRY_BYTES, IDENTITY_BYTES, MAX_REMEMBERED, REMEMBERED, Checkpoint, Origin
 from shared.core.dead_letter import DeadLetter
 from shared.core.errors import MalformedContent
 from shared.core.instants import format_instant, parse_instant
@@ -39,6 +39,11 @@ class ExportedItems:
     account: Account | None = None
     telemetry: Telemetry = SILENCE
     seen: dict[str, dict[bytes, Origin]] = field(default_factory=dict)
+    _oldest: str = ""
+
+    def __post_init__(self) -> None:
+        """What is older is forgotten."""
+        self._oldest = (self.clock() - REMEMBERED).date().isoformat()
 
     def rest(self, item: object) -> None:
         """Put one to rest, or among the dead letters what is none. Raises StorageUnavailable."""
@@ -56,7 +61,7 @@ class ExportedItems:
         if self.checkpoint.knows(day, entry) or entry in self.seen.get(day, {}):
             return
         rested = self.resting.rest(path, _content(interaction), canonical, self._metadata(interaction), look_first=True)
-        self.seen.setdefault(day, {})[entry] = self._origin(rested, created)
+        self._see(day, entry, self._origin(rested, created))
         if self.account is not None and rested.outcome is not Outcome.DUPLICATE:
             self.account.rested(AI_INTERACTION, interaction, rested.outcome, "export")
 
@@ -92,7 +97,16 @@ class ExportedItems:
             position=0,
         )
         park(self.dead_letters, letter, self.telemetry)
-        self.seen.setdefault(UNDATED, {})[entry] = Origin.EXPORT
+        self._see(UNDATED, entry, Origin.EXPORT)
+
+    def _see(self, day: str, entry: bytes, origin: Origin) -> None:
+        # What a checkpoint would forget at once is not held either: years of history take no more memory than a day.
+        entries = self.seen.setdefault(day, {}) if day >= self._oldest else None
+        if entries is not None and len(entries) + self._remembered(day) < MAX_REMEMBERED:
+            entries[entry] = origin
+
+    def _remembered(self, day: str) -> int:
+        return sum(len(each) for each in self.checkpoint.shown.get(day, {}).values())
 
 
 def _checked(item: object) -> Mapping[str, object]:

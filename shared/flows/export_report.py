@@ -8,8 +8,9 @@ from itertools import islice
 
 from shared.core.checkpoint_json import PREFIX, TENANT, Progress, checkpoint_name, from_json, progress, user_of_name
 from shared.core.export_plan import Tenant
-from shared.core.export_state import SUMMARY
-from shared.core.export_summary import oldest, problem_document, states
+from shared.core.export_state import PLAN, SUMMARY
+from shared.core.export_state import from_json as plan_from_json
+from shared.core.export_summary import leaving, oldest, problem_document, states
 from shared.core.instants import format_instant
 from shared.core.request_budget import REQUESTS_PER_SECOND
 from shared.ports import Clock, Container
@@ -62,19 +63,23 @@ class ExportReporting:
         """Users by state, the one who is furthest behind, and who is flagged."""
         now = self.clock()
         until = oldest(tenant, now)
+        # Of whoever has left for good nobody asks Graph again: his problem would be told for ever.
+        looked_at = tenant.users | leaving(tenant, now)
         return {
             **states(tenant, now),
             "oldestCompleteUntil": None if until is None else format_instant(until),
             "lagSeconds": None if until is None else round((now - until).total_seconds()),
-            "flagged": self._flagged(tenant.progress),
+            "flagged": self._flagged({user: each for user, each in tenant.progress.items() if user in looked_at}),
         }
 
     def _live(self, *, whole_tenant: bool, users: int) -> dict[str, object]:
         known = dict(self.progress(whole_tenant=whole_tenant))
-        told = self.so_far(Tenant(frozenset(known), known))
-        # Whoever is on the plan and has no checkpoint yet is behind, too. Who has left is known to the planner alone.
-        del told["leaving"]
-        told["behind"] = max(users - len(known), 0) + int(str(told["behind"]))
+        plan = self.state.read(PLAN)
+        left = plan_from_json(plan.content).left if plan else {}
+        planned = frozenset(known) - frozenset(left)
+        told = self.so_far(Tenant(planned, known, leaving=left))
+        # Whoever is on the plan and has no checkpoint yet is behind, too.
+        told["behind"] = max(users - len(planned), 0) + int(str(told["behind"]))
         return told
 
     def _flagged(self, known: Mapping[str, Progress]) -> dict[str, object]:
@@ -94,6 +99,6 @@ def read_object(content: bytes) -> dict[str, object]:
     """A JSON object; an empty one where there is none to be read."""
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -12,6 +12,7 @@ from shared.core.errors import GraphFault, GraphUnavailable
 from shared.core.export_plan import OpenGap, Tenant
 from shared.core.export_state import ExportState
 from shared.core.export_users import ExportedUsers
+from shared.core.export_window import is_user_id
 from shared.core.subscription_rules import EVERYONE, whose_interactions
 from shared.core.subscription_watch import EXPORTED_GAPS, LOST_GAPS, WITHOUT_CONTENT, Gap
 from shared.flows.export_report import ExportReporting
@@ -50,10 +51,10 @@ class Gathering:
         known = dict(self.reporting.progress(whole_tenant=self.whole_tenant))
         users, trouble = self._users(frozenset(known) - frozenset(before.left))
         activity = self._activity(now)
-        gaps = list(self._gaps(known, activity))
+        gaps = list(self._gaps(users, known, activity))
         # Whoever has a subscription of his own with a gap is exported for it, licensed or not.
         users |= frozenset[str]().union(*(gap.users or () for gap in gaps))
-        gone = frozenset(known) - users if trouble is None else frozenset(before.left)
+        gone = (frozenset(known) | before.queued.keys()) - users if trouble is None else before.left.keys()
         left = {user: before.left.get(user, now) for user in gone}
         tenant = Tenant(users, known, activity, left, gaps, before.queued)
         return Gathered(tenant, left, trouble)
@@ -61,7 +62,7 @@ class Gathering:
     def close_gaps(self, tenant: Tenant, now: datetime) -> None:
         """Gaps of which everybody has been looked at leave the list. Who is flagged is told of by himself."""
         for name, gap in open_gaps(self.state):
-            open_gap = self._open_gap(gap, tenant.progress, tenant.activity)
+            open_gap = self._open_gap(gap, tenant.users, tenant.progress, tenant.activity)
             concerned = [] if open_gap is None else list(_concerned(open_gap, tenant, now))
             if open_gap is not None and concerned and all(map(open_gap.is_closed, concerned)):
                 close(self.state, name, EXPORTED_GAPS)
@@ -94,9 +95,11 @@ class Gathering:
     def _accounts(self, hour: datetime) -> Iterator[str]:
         return self.state.names(hour_prefix(hour))
 
-    def _gaps(self, known: Mapping[str, Progress], activity: Mapping[str, datetime]) -> Iterator[OpenGap]:
+    def _gaps(
+        self, users: frozenset[str], known: Mapping[str, Progress], activity: Mapping[str, datetime]
+    ) -> Iterator[OpenGap]:
         for name, gap in open_gaps(self.state):
-            found = self._open_gap(gap, known, activity)
+            found = self._open_gap(gap, users, known, activity)
             if found is not None:
                 yield found
                 continue
@@ -108,7 +111,13 @@ class Gathering:
                 gap.end,
             )
 
-    def _open_gap(self, gap: Gap, known: Mapping[str, Progress], activity: Mapping[str, datetime]) -> OpenGap | None:
+    def _open_gap(
+        self,
+        gap: Gap,
+        users: frozenset[str],
+        known: Mapping[str, Progress],
+        activity: Mapping[str, datetime],
+    ) -> OpenGap | None:
         whose = whose_interactions(gap.resource)
         if whose is None or gap.end <= self.start:
             return None
@@ -116,9 +125,11 @@ class Gathering:
         if self.whole_tenant or (whose == EVERYONE and gap.reason != WITHOUT_CONTENT):
             return OpenGap(begin, gap.end)
         if whose == EVERYONE:
-            # Somebody's notification came without content. Whoever was never active is looked at within the day.
-            return OpenGap(begin, gap.end, frozenset(_active(gap, known, activity)) or None)
-        return OpenGap(begin, gap.end, frozenset({whose}))
+            # Somebody's notification came without content. Whoever was never active is looked at within the day, and
+            # whoever is not to be exported is not for being active.
+            return OpenGap(begin, gap.end, users.intersection(_active(gap, known, activity)) or None)
+        # Subscriptions take principal names, too; the export takes ids alone.
+        return OpenGap(begin, gap.end, frozenset({whose})) if is_user_id(whose) else None
 
 
 def _active(gap: Gap, known: Mapping[str, Progress], activity: Mapping[str, datetime]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.core.activity import hour_of
-from shared.core.errors import GraphNotFound, GraphRefused, NoResourceData
+from shared.core.errors import GraphFault, NoResourceData
 from shared.core.notification import ChangeNotification
 from shared.core.resource_path import resource_path
 from shared.core.resources import AI_INTERACTION, ResourceKind
@@ -46,7 +46,7 @@ class Fetching:
         if path is not None:
             try:
                 return self.graph.resource(path)
-            except (GraphNotFound, GraphRefused) as error:
+            except GraphFault as error:
                 refusal = str(error)
         if kind is not AI_INTERACTION or not self.exporting:
             raise NoResourceData(f"the notification carries no resource data, and Graph does not give it: {refusal}")

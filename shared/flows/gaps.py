@@ -49,5 +49,5 @@ def _parse(content: bytes) -> Gap | None:
         if begin is None or end is None:
             return None
         return Gap(str(note["resource"]), begin, end, str(note["reason"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

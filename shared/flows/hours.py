@@ -28,12 +28,12 @@ class Hours:
         blob = self.state.read(CAPTURED)
         before = {str(each["hour"]): each for each in _read(blob.content if blob else b"[]")}
         now = hour_of(self.clock())
-        # The first run, and the first after a long absence, make up for what they have not seen.
-        missing = [hour for hour in _back(now, HOURS_KEPT) if format_instant(hour) not in before]
-        wanted = {*_back(now, STILL_WRITTEN), *missing}
-        latest = {format_instant(hour): self._hour(hour) for hour in wanted}
-        kept = sorted({**before, **latest}.items(), reverse=True)[:HOURS_KEPT]
-        content = json.dumps([each for _, each in kept]).encode()
+        # The latest ones of the last run were still being written then, however long ago that was. The first run, and
+        # the first after a long absence, make up for what they have not seen.
+        settled = set(sorted(before)[:-STILL_WRITTEN]) - set(map(format_instant, _back(now, STILL_WRITTEN)))
+        hours = _back(now, HOURS_KEPT)
+        kept = [before[text] if (text := format_instant(hour)) in settled else self._hour(hour) for hour in hours]
+        content = json.dumps(kept).encode()
         if blob is None:
             self.state.create(CAPTURED, content, {})
         elif content != blob.content:
@@ -59,7 +59,7 @@ def _back(now: datetime, hours: int) -> Iterator[datetime]:
 def _read(content: bytes) -> list[Mapping[str, object]]:
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     listed = document if isinstance(document, list) else []
     return [each for each in listed if isinstance(each, dict) and "hour" in each]

@@ -72,7 +72,7 @@ class Resting:
         # Told before it is kept: a crash in between repeats the telling, the other order could swallow it.
         self._tell_conflict(path, beside)
         outcome = Outcome.CONFLICT if container.create(beside.name, content, marked) else Outcome.DUPLICATE
-        return Rested(outcome, metadata[SOURCE])
+        return Rested(outcome, there.source)
 
     def _tell_conflict(self, path: ArchivePath, beside: ArchivePath) -> None:
         note = json.dumps({"container": path.container, "name": path.name, "beside": beside.name}).encode()

@@ -89,7 +89,7 @@ def careless(options: argparse.Namespace, folder: Path) -> bool:
 
 
 def _stages(stack: ExitStack, folder: Path, count: int) -> list[Stage]:
-    return [stack.enter_context(standing_stage(folder / str(number), seed=7 + number)) for number in range(count)]
+    return [stack.enter_context(standing_stage(folder / str(number))) for number in range(count)]
 
 
 def _tell(line: str) -> None:

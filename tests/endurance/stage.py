@@ -113,7 +113,7 @@ async def _remove(subscription_id: str, graph: Simulator) -> None:
 
 @contextmanager
 def standing_stage(folder: Path, *, seed: int = 7) -> Iterator[Stage]:
-    """Start everything, and stop it."""
+    """Start everything, and stop it. Stages of one seed have the same scenarios, call by call."""
     (folder / "graph").mkdir(parents=True)
     with ExitStack() as stack:
         # A case takes less than a second; Graph's rates are for apps that ask every five minutes.

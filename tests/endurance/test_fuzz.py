@@ -8,6 +8,7 @@ import copy
 import json
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,18 +124,16 @@ PARSERS: dict[str, tuple[Any, Callable[[Any], object], tuple[type[Exception], ..
 def test_a_document_with_anything_in_it_is_answered(name: str, anything: object, dice: int) -> None:
     document, parse, raised = PARSERS[name]
     spoilt = _exchanged(copy.deepcopy(document), anything, random.Random(dice))
-    try:
+    with suppress(*raised):
         parse(spoilt)
-    except raised:
-        pass
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "dead letter", "export state", "budget", "watch", "post"])
 @given(
-    content=st.binary(max_size=200) | st.sampled_from([b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b"1" * 5000])
+    content=st.binary(max_size=200) | st.sampled_from([b"[", b'{"a":', b"1"]), times=st.sampled_from([1, 5000, 100_000])
 )
-def test_bytes_that_are_no_document_are_answered(name: str, content: bytes) -> None:
-    parse = {
+def test_bytes_that_are_no_document_are_answered(name: str, content: bytes, times: int) -> None:
+    parse: Callable[[bytes], object] = {
         "checkpoint": checkpoint_json.from_json,
         "dead letter": dead_letter.from_json,
         "export state": export_state.from_json,
@@ -142,10 +141,21 @@ def test_bytes_that_are_no_document_are_answered(name: str, content: bytes) -> N
         "watch": watch_json.from_json,
         "post": parse_post,
     }[name]
-    try:
-        parse(content)
-    except PARSERS[name][2]:
-        pass
+    with suppress(*PARSERS[name][2]):
+        # Few bytes many times: lists in lists, objects in objects, a number without end.
+        parse(content if len(content) > 5 else content * times)
+
+
+def test_a_dead_letter_with_numbers_beyond_integers_is_none_of_ours() -> None:
+    # Taken for a crash, it would end every replay at this letter.
+    document = {**json.loads(dead_letter.to_json(LETTER)), "attempts": float("inf")}
+    with pytest.raises(MalformedNotification):
+        dead_letter.from_json(_bytes(document))
+
+
+def test_a_watch_that_is_nested_too_deep_is_none_of_ours() -> None:
+    with pytest.raises(ValueError, match="none of ours"):
+        watch_json.from_json(b"[" * 100_000)
 
 
 def _exchanged(document: Any, anything: object, dice: random.Random) -> Any:  # noqa: ANN401 - JSON

@@ -120,3 +120,10 @@ def test_a_forger_who_shares_a_genuine_id_takes_his_own_dead_letter() -> None:
     found = judged([content("1"), forged], [post("1", "1"), post("f")], [blob("1"), dead("1")])
     assert found.harm == {}
     assert found.sum == "3 = 1 archived + 1 duplicates + 0 tombstones + 1 dead letters + 0 in the inbox"
+
+
+def test_an_export_that_is_no_json_is_unexpected() -> None:
+    text = b"no JSON"
+    metadata = {"sha256": hashlib.sha256(text).hexdigest(), "source": "export"}
+    gone = content("1", change_type="deleted")
+    assert judged([gone], [post("1")], [tombstone("1"), Stored("interactions", "x.json", text, metadata)]).unexpected

@@ -39,7 +39,17 @@ class Stored:
     def identity(self) -> str:
         """By what it is known: a notification's is there byte for byte, an export's in the form that the export has."""
         exported = self.metadata.get("source") == "export"
-        return f"says {canonical_sha256(self.content)}" if exported else self.sha256
+        return f"says {self.says}" if exported else self.sha256
+
+    @cached_property
+    def says(self) -> str | None:
+        """A digest of what it says, in whatever form; None for what is no JSON."""
+        return canonical_sha256(self.content)
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether it tells of a deletion."""
+        return "/deleted/" in self.name
 
     def __str__(self) -> str:
         return f"{self.container}/{self.name}"
@@ -124,19 +134,19 @@ def figure(ledger: Ledger, blobs: Iterable[Stored]) -> Figure:
     for blob in blobs:
         by_container.setdefault(blob.container, []).append(blob)
     archive = [blob for name in ARCHIVE for blob in by_container.get(name, [])]
-    graves = [blob for blob in archive if "/deleted/" in blob.name]
+    graves = [blob for blob in archive if blob.is_tombstone]
     dead = by_container.get("dead-letters", [])
     inbox = by_container.get("inbox", [])
     found = Figure(sent=sum(each.forged is None for each in ledger.contents))
     accounts = _Accounts(
-        archived={blob.identity: blob for blob in archive if "/deleted/" not in blob.name},
+        archived={blob.identity: blob for blob in archive if not blob.is_tombstone},
         graves=Counter(_identifier(json.loads(blob.content)) for blob in graves),
         dead=Counter(_identifier(json.loads(blob.content)["item"]) for blob in dead),
         waiting=Counter(_identifier(item) for blob in inbox for item in json.loads(blob.content)["value"]),
     )
     found.dead_letters = Counter(blob.name.partition("/")[0] for blob in dead)
     found.in_inbox = accounts.waiting.total()
-    _judge_blobs(found, ledger, [blob for blob in archive if blob not in graves])
+    _judge_blobs(found, ledger, [blob for blob in archive if not blob.is_tombstone])
     _judge_contents(found, ledger, accounts)
     return found
 
@@ -154,14 +164,16 @@ class _Accounts:
 def _judge_blobs(found: Figure, ledger: Ledger, blobs: list[Stored]) -> None:
     genuine = {identity for each in ledger.contents if each.forged is None for identity in _identities(each)}
     forged = {identity for each in ledger.contents if each.forged is not None for identity in _identities(each)}
-    for says, count in Counter(canonical_sha256(blob.content) for blob in blobs).items():
-        same = [blob for blob in blobs if canonical_sha256(blob.content) == says]
+    by_content: dict[str, list[Stored]] = {}
+    for blob in blobs:
+        by_content.setdefault(blob.says or blob.sha256, []).append(blob)
+    for same in by_content.values():
         names = [str(blob) for blob in same]
         if any(blob.identity in forged - genuine for blob in same):
             found.forged_archived += names
         elif any(blob.identity not in genuine for blob in same):
             found.unexpected += names
-        elif count > 1:
+        elif len(same) > 1:
             found.kept_twice += names
     found.corrupted = [str(blob) for blob in blobs if blob.metadata.get("sha256") != blob.sha256]
 
@@ -222,8 +234,9 @@ def _judge_forgery(found: Figure, content: Content, deliveries: int, dead: Count
     found.unaccounted_forgeries += deliveries - told - still
 
 
-def _identities(content: Content) -> tuple[str, str]:
-    return str(content.sha256), f"says {content.canonical}"
+def _identities(content: Content) -> list[str]:
+    exact = [content.sha256] if content.sha256 else []
+    return [*exact, f"says {content.canonical}"] if content.canonical else exact
 
 
 def _take(there: Counter[str], identifier: str, count: int) -> int:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import SettingsError
+from shared.core.export_users import ExportedUsers
 from shared.settings import Settings, read_settings
 
 ROOT = Path(__file__).parents[2]
@@ -194,6 +196,49 @@ class TestGoodSettings:
         assert storage.client_id is None
 
 
+class TestExports:
+    def test_by_default_everybody_with_a_licence_all_that_there_is(self) -> None:
+        settings = changed()
+
+        assert settings.export_users == ExportedUsers(licensed=True)
+        assert settings.export_start == datetime(2023, 11, 1, tzinfo=UTC)
+        assert settings.export_whole_tenant is False
+        assert settings.export_app_classes == ()
+
+    @pytest.mark.parametrize(
+        ("text", "users"),
+        [
+            ("licensed", ExportedUsers(licensed=True)),
+            (" None ", ExportedUsers()),
+            (f"group:{TENANT}", ExportedUsers(group_id=TENANT.lower())),
+            (f"{TENANT},", ExportedUsers(named=frozenset({TENANT.lower()}))),
+            ("", ExportedUsers(licensed=True)),
+        ],
+    )
+    def test_users_are_those_of_the_list(self, text: str, users: ExportedUsers) -> None:
+        assert changed(EXPORT_USERS=text).export_users == users
+
+    @pytest.mark.parametrize(
+        ("text", "start"),
+        [
+            ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+            ("2026-01-31T08:30:00Z", datetime(2026, 1, 31, 8, 30, tzinfo=UTC)),
+            ("2026-01-31T08:30:00+02:00", datetime(2026, 1, 31, 6, 30, tzinfo=UTC)),
+            ("2026-01-31T08:30:00", datetime(2026, 1, 31, 8, 30, tzinfo=UTC)),
+        ],
+    )
+    def test_a_start_is_an_instant_or_a_day_in_utc(self, text: str, start: datetime) -> None:
+        assert changed(EXPORT_START=text).export_start == start
+
+    @pytest.mark.parametrize(("text", "whole"), [("users", False), ("tenant", True), (" Tenant ", True), ("", False)])
+    def test_the_scope_is_users_or_the_tenant(self, text: str, whole: bool) -> None:
+        assert changed(EXPORT_SCOPE=text).export_whole_tenant is whole
+
+    @pytest.mark.parametrize(("text", "classes"), [("", ()), (",", ()), (" A.b , c ,,", ("A.b", "c"))])
+    def test_app_classes_are_a_list(self, text: str, classes: tuple[str, ...]) -> None:
+        assert changed(EXPORT_APP_CLASSES=text).export_app_classes == classes
+
+
 class TestBadSettings:
     def test_nothing_set_names_everything_at_once(self) -> None:
         told = problems({})
@@ -241,6 +286,18 @@ class TestBadSettings:
             ("MAX_BODY_BYTES", "٤"),
             ("ALLOW_UNSIGNED_CONTENT", "yes"),
             ("ALLOW_UNSIGNED_CONTENT", "1"),
+            ("EXPORT_USERS", "everybody"),
+            ("EXPORT_USERS", "adele.vance@contoso.example"),
+            ("EXPORT_USERS", "group:copilot-pilots"),
+            ("EXPORT_USERS", f"licensed,{TENANT}"),
+            ("EXPORT_USERS", ","),
+            ("EXPORT_START", "yesterday"),
+            ("EXPORT_START", "2026"),
+            ("EXPORT_START", "2026-02-30"),
+            ("EXPORT_START", "2026-01-31T00:00"),
+            ("EXPORT_START", "31.01.2026"),
+            ("EXPORT_SCOPE", "everybody"),
+            ("EXPORT_SCOPE", "user"),
             ("ARCHIVE_STORAGE", "nonsense"),
             ("AzureWebJobsStorage", "https://account.blob.core.windows.net"),
         ],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shared.core.checkpoint import OVERLAP, SETTLE, UNAVAILABLE, Checkpoint, Look
 from shared.core.checkpoint_json import TENANT, Progress, progress, to_metadata
 from shared.core.export_plan import (
+    AGAIN_AFTER,
     CLOCKS_APART,
     FORGOTTEN_AFTER,
     GUESSED_PER_DAY,
@@ -25,6 +26,7 @@ from shared.core.export_plan import (
     Planned,
     Tenant,
     has_left,
+    is_waiting,
     plan,
 )
 from shared.core.export_window import PAGE_SIZE, ExportWindow
@@ -224,21 +226,34 @@ def test_who_is_flagged_is_left_alone_until_it_is_time_to_try_again() -> None:
 def test_who_is_on_the_queue_is_not_planned_twice_and_again_when_he_was_forgotten() -> None:
     queued = {ANN: NOW - FORGOTTEN_AFTER + TINY, BOB: NOW - FORGOTTEN_AFTER}
 
-    assert set(planned(tenant_of({ANN: looked(NOW - DAY), BOB: looked(NOW - DAY)}, queued=queued))) == {BOB}
-    assert set(planned(tenant_of({ANN: None, BOB: None}, queued=queued))) == {BOB}
+    assert due(tenant_of({ANN: looked(NOW - DAY), BOB: looked(NOW - DAY)}, queued=queued)) == {BOB}
+    assert due(tenant_of({ANN: None, BOB: None}, queued=queued)) == {BOB}
+
+
+def test_where_there_is_room_he_is_put_there_again_sooner_after_everybody_else() -> None:
+    queued = {ANN: NOW - AGAIN_AFTER, BOB: NOW - AGAIN_AFTER + TINY}
+    tenant = tenant_of({ANN: None, BOB: None, CAT: looked(NOW - HOUR)}, queued=queued)
+
+    assert [line.user for line in plan(tenant, start=START, budget=1000, now=NOW).windows] == [CAT, ANN]
+    assert plan(tenant, start=START, budget=4, now=NOW).windows == ()
 
 
 @pytest.mark.parametrize(
     ("at", "waits"), [(NOW - HOUR - CLOCKS_APART, False), (NOW - HOUR - CLOCKS_APART - TINY, True)]
 )
 def test_a_look_that_began_since_then_brings_him_back_by_whichever_clock(at: datetime, waits: bool) -> None:
-    assert (ANN not in planned(tenant_of({ANN: looked(at)}, queued={ANN: NOW - HOUR}))) is waits
+    assert is_waiting(looked(at), NOW - HOUR, NOW) is waits
 
 
 def test_so_does_a_problem_that_was_noted_since_and_is_over() -> None:
     known = {ANN: looked(NOW - DAY, retry_at=NOW - TINY), BOB: looked(NOW - DAY, retry_at=NOW - HOUR)}
 
-    assert set(planned(tenant_of(known, queued=dict.fromkeys(known, NOW - HOUR)))) == {ANN}
+    assert due(tenant_of(known, queued=dict.fromkeys(known, NOW - HOUR))) == {ANN}
+
+
+def due(tenant: Tenant) -> set[str]:
+    """Who is planned for a reason, and not because there is room."""
+    return {user for user, line in planned(tenant).items() if line.due is not Due.SPARE}
 
 
 def test_what_is_on_the_queue_is_part_of_the_budget() -> None:

@@ -3,6 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.subscription_rules import (
+    COPILOT_TENANT,
+    EVERYONE,
     LICENSED,
     MAX_LIFE,
     RULES,
@@ -10,6 +12,7 @@ from shared.core.subscription_rules import (
     expand,
     parse_desired,
     resource_key,
+    whose_interactions,
 )
 
 ALL = {"created", "updated", "deleted"}
@@ -273,6 +276,45 @@ def test_paths_compare_without_case_and_filters_with_it(one_way: str, other_way:
 @given(st.text())
 def test_a_key_is_its_own_key(resource: str) -> None:
     assert resource_key(resource_key(resource)) == resource_key(resource)
+
+
+@pytest.mark.parametrize(
+    ("resource", "whose"),
+    [
+        (TENANT_WIDE, EVERYONE),
+        (f"/{TENANT_WIDE.upper()}/", EVERYONE),
+        (f"{TENANT_WIDE}?$filter=appClass eq 'a/b'", EVERYONE),
+        (f"copilot/users/8B081EF6/{INTERACTIONS}", "8b081ef6"),
+        (f"/COPILOT/Users/Adele.Vance@contoso.example/{INTERACTIONS.lower()}", "adele.vance@contoso.example"),
+        (f"copilot/users/8b081ef6/{INTERACTIONS}?$filter=x eq 'y'", "8b081ef6"),
+        (f"copilot/users/*/{INTERACTIONS}x", None),
+        (f"copilot/users//{INTERACTIONS}", None),
+        (f"copilot/users/a/b/{INTERACTIONS}", None),
+        (f"copilot/users/8b081ef6/x?{INTERACTIONS}", None),
+        (f"x/{TENANT_WIDE}", None),
+        (f"{TENANT_WIDE}\n", None),
+        ("users/8b081ef6/chats", None),
+        ("chats", None),
+        ("copilot", None),
+        ("", None),
+    ],
+)
+def test_whose_interactions_a_resource_is_about(resource: str, whose: str | None) -> None:
+    assert whose_interactions(resource) == whose
+
+
+@given(st.uuids().map(str), st.sampled_from(["", "/"]), st.sampled_from(["", "?$filter=appClass eq 'x/y'"]))
+def test_a_users_resource_is_his_in_any_case_and_as_a_key(user: str, slash: str, query: str) -> None:
+    resource = f"{slash}{OF_A_USER.replace('{user-id}', user)}{query}"
+
+    assert {whose_interactions(each) for each in (resource, resource_key(resource))} == {user}
+    assert whose_interactions(resource.upper().replace("$FILTER", "$filter")) == user
+
+
+@given(st.text())
+def test_of_anything_else_it_is_nobodys_and_never_everybodys(text: str) -> None:
+    assert whose_interactions(text) is None or resource_key(text).startswith("copilot/")
+    assert whose_interactions(f"{COPILOT_TENANT}{text}") in (None, EVERYONE)
 
 
 JSON = st.recursive(

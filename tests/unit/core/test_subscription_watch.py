@@ -22,6 +22,10 @@ from tests.fakes import NOW
 TINY = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+ALICE = "0a1a7a9f-63c8-4d0f-8d2b-2b7f2b8f8a10"
+BOB = "0b1a7a9f-63c8-4d0f-8d2b-2b7f2b8f8a10"
+INTERACTIONS = "copilot/interactionhistory/getallenterpriseinteractions"
+OF_ALICE = f"copilot/users/{ALICE}/interactionhistory/getallenterpriseinteractions"
 LIVE = Tracked("s1", "Chats", NOW + timedelta(days=2), "v1", last_live=NOW)
 WATCH = Watch(tracked={"chats": LIVE}, reconciled_at=NOW)
 
@@ -283,3 +287,52 @@ def test_a_claim_holds_until_it_ends_or_is_given_back() -> None:
     assert not claimed.may_claim(NOW + HOUR - TINY)
     assert claimed.may_claim(NOW + HOUR)
     assert claimed.released() == WATCH
+
+
+# ---- since when notifications should have brought something
+
+
+def test_a_resource_is_notified_since_it_first_had_a_subscription() -> None:
+    watch, _ = Watch().seen_live("chats", live_at(NOW), NOW, renewed=True)
+    watch, _ = watch.seen_live("chats", live_at(NOW + HOUR), NOW + HOUR, renewed=True)
+    watch, _ = watch.seen_live("chats", live_at(NOW + 2 * HOUR, "s2"), NOW + 2 * HOUR, renewed=True)
+
+    assert watch.notified == {"chats": NOW}
+
+
+def test_what_is_wanted_no_more_and_then_again_begins_anew() -> None:
+    watch, _ = Watch().seen_live("chats", live_at(NOW), NOW, renewed=True)
+    watch, _ = watch.only([]).seen_live("chats", live_at(NOW + HOUR, "s2"), NOW + HOUR, renewed=True)
+
+    assert watch.notified == {"chats": NOW + HOUR}
+
+
+def test_what_was_refused_or_claimed_meanwhile_does_not_change_it() -> None:
+    watch = Watch(tracked={"chats": LIVE}, notified={"chats": NOW})
+    later = watch.refused(["chats"], NOW + HOUR).claimed("me", NOW + HOUR).released().away(NOW + 99 * HOUR)
+
+    assert later.with_problem("chats", "no", NOW).awaiting(["x"], NOW).notified == {"chats": NOW}
+
+
+@pytest.mark.parametrize(
+    ("notified", "user", "since"),
+    [
+        ({}, ALICE, None),
+        ({}, None, None),
+        ({INTERACTIONS: NOW}, ALICE, NOW),
+        ({INTERACTIONS: NOW}, None, NOW),
+        ({OF_ALICE: NOW}, ALICE, NOW),
+        ({OF_ALICE: NOW}, BOB, None),
+        ({OF_ALICE: NOW}, None, None),
+        ({INTERACTIONS: NOW, OF_ALICE: NOW - HOUR}, ALICE, NOW - HOUR),
+        ({INTERACTIONS: NOW, OF_ALICE: NOW - HOUR}, BOB, NOW),
+        ({INTERACTIONS: NOW - HOUR, OF_ALICE: NOW}, ALICE, NOW - HOUR),
+        ({f"{INTERACTIONS}?$filter=appClass eq 'x'": NOW}, ALICE, None),
+        ({f"{OF_ALICE}?$filter=appClass eq 'x'": NOW}, ALICE, None),
+        ({f"{INTERACTIONS}?$filter=x": NOW - HOUR, OF_ALICE: NOW}, ALICE, NOW),
+        ({"chats": NOW, "chats/getallmessages": NOW, f"users/{ALICE}/chats": NOW}, ALICE, None),
+        ({"chats": NOW, "chats/getallmessages": NOW}, None, None),
+    ],
+)
+def test_who_is_notified_of_and_since_when(notified: dict[str, datetime], user: str | None, since: datetime) -> None:
+    assert Watch(notified=notified).notified_since(user) == since

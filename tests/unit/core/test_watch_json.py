@@ -30,6 +30,8 @@ TRACKED = st.builds(
     missed_at=st.none() | INSTANTS,
     renewed_at=st.none() | INSTANTS,
     authorised_at=st.none() | INSTANTS,
+    unseen_since=st.none() | INSTANTS,
+    seen_again_at=st.none() | INSTANTS,
     predecessor=st.none() | st.text(),
 )
 WATCHES = st.builds(
@@ -40,6 +42,8 @@ WATCHES = st.builds(
     claimed_by=st.none() | st.text(),
     claimed_until=st.none() | INSTANTS,
     not_before=st.none() | INSTANTS,
+    awaited=st.dictionaries(st.text(), INSTANTS, max_size=3),
+    notified=st.dictionaries(st.text(), INSTANTS, max_size=3),
 )
 
 
@@ -68,6 +72,9 @@ def test_no_field_is_left_out() -> None:
         b"{}",
         b"5",
         b'{"subscriptions": {}, "problems": []}',
+        to_json(Watch(notified={"a": NOW})).replace(b'"a": "2026', b'"a": "x026'),
+        to_json(WATCH).replace(b'"notifiedSince": {}', b'"notifiedSince": []'),
+        b"[" * 100_000,
         to_json(WATCH).replace(b'"lastLive"', b'"lastSeen"'),
         to_json(WATCH).replace(b'"lastLive": "2026', b'"lastLive": "x026'),
         to_json(WATCH).replace(b'"subscriptions": {', b'"subscriptions": [], "x": {'),

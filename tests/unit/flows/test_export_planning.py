@@ -61,10 +61,18 @@ class TestWhom:
         assert message["userId"] is None
 
     def test_nobody_twice_while_his_window_waits(self, setup: Exports) -> None:
+        setup.budget = 4
+        setup.restart()
         setup.plan()
         setup.world.pass_time(hours=1)
 
         assert setup.plan() == []
+
+    def test_where_there_is_room_a_window_that_a_killed_exporter_held_is_put_there_again(self, setup: Exports) -> None:
+        setup.plan()
+        setup.world.pass_time(minutes=1)
+
+        assert users(setup.plan()) == [ALICE, BOB]
 
     def test_again_once_his_window_is_done(self, setup: Exports) -> None:
         setup.plan()
@@ -319,3 +327,12 @@ def test_where_there_is_no_export_that_is_told(setup: Exports) -> None:
 
     assert off["scope"] == "none"
     assert off["days"] == setup.summary()["days"] != []
+
+
+def test_whoever_leaves_before_his_first_look_is_still_looked_at(setup: Exports) -> None:
+    setup.plan()
+    setup.doorbell.rings.clear()
+    setup.graph.users = [BOB]
+    setup.world.pass_time(hours=1)
+
+    assert users(setup.plan()) == [ALICE, BOB]

@@ -3,9 +3,12 @@ from datetime import timedelta
 
 import pytest
 
+from shared.core.activity import Hour, hour_of, hour_prefix, to_json
 from shared.core.errors import CertificateDisabled, KeyVaultUnavailable, StorageUnavailable, UnknownCertificate
+from shared.core.export_state import SUMMARY
 from shared.flows import report
 from shared.flows.export_report import ExportReporting
+from shared.flows.hours import CAPTURED, HOURS_KEPT, Hours
 from shared.flows.report import Reporting
 from shared.ports import CertificateVersion
 from tests.fakes import NOW, MemoryContainer, MemoryKeyRing, World
@@ -139,6 +142,54 @@ def test_storage_out_of_reach_is_told_as_such(call: str) -> None:
     setup.world.fail(call)
     with pytest.raises(StorageUnavailable):
         setup.reporting.status()
+
+
+def test_days_and_hours_stand_beside_the_exports() -> None:
+    setup = Setup()
+    days = [{"day": "2026-01-04", "complete": True}]
+    setup.state.create(SUMMARY, json.dumps({"users": 5000, "scope": "users", "days": days}).encode(), {})
+    setup.state.create(f"{hour_prefix(hour_of(NOW))}one.json", to_json(Hour({"notification": 3})), {})
+    Hours(setup.state, setup.world.clock).put_together()
+    status = setup.reporting.status()
+
+    assert status["coverage"] == days
+    assert isinstance(status["exports"], dict)
+    assert "days" not in status["exports"]
+    assert status["exports"]["users"] == 5000
+    assert isinstance(status["captured"], list)
+    assert len(status["captured"]) == HOURS_KEPT
+    assert status["captured"][0] == {
+        "hour": "2026-01-05T09:00:00.000000Z",
+        "bySource": {"notification": 3},
+        "latencySeconds": {},
+    }
+
+
+def test_before_the_first_plan_and_the_first_sweep_both_are_empty() -> None:
+    status = Setup().reporting.status()
+
+    assert (status["coverage"], status["captured"]) == ([], [])
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"days": "x"}', b'{"users": null}'], ids=range(5))
+def test_what_somebody_wrote_over_stands_in_nothings_way(content: bytes) -> None:
+    setup = Setup()
+    setup.state.create(SUMMARY, content, {})
+    setup.state.create(CAPTURED, content, {})
+    status = setup.reporting.status()
+
+    assert status["captured"] == []
+    assert status["conflicts"] == 0
+
+
+def test_gaps_are_counted_by_what_became_of_them() -> None:
+    setup = Setup()
+    for name in ("gaps/a.json", "gaps/b.json", "gaps-lost/c.json", "gaps-exported/d.json"):
+        setup.state.create(name, b"{}", {})
+    subscriptions = setup.reporting.status()["subscriptions"]
+
+    assert isinstance(subscriptions, dict)
+    assert (subscriptions["gapsToExport"], subscriptions["gapsLost"]) == (2, 1)
 
 
 def test_no_post_and_no_dead_letter_is_read() -> None:
