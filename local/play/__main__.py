@@ -16,7 +16,7 @@ from rich.table import Table
 from local.azurite import AzuriteError
 from local.functions_host.process import HostProcessError
 from local.graph.ledger import Ledger
-from local.play.script import drain, export, play, wait_for_subscriptions
+from local.play.script import play, settle, wait_for_subscriptions
 from local.play.stage import FUNCTION_KEY, Stage, stage
 from local.play.verdict import Verdict, judge
 
@@ -48,9 +48,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             )
             return 2
         console.print("The app has subscribed to all Copilot interactions and chats of the tenant.")
-        _play(on_stage, arguments, console)
-        # The ledger is on disk line by line, so the simulator need not stop before it is read.
-        verdict = judge(Ledger.read(on_stage.folder / "graph"), on_stage.azurite.connection_string)
+        verdict = _play(on_stage, arguments, console)
         console.print(_table(verdict, on_stage))
         _tell_where(on_stage, arguments, console)
         if arguments.stay:
@@ -58,7 +56,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     return 0 if verdict.good else 1
 
 
-def _play(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> None:
+def _play(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> Verdict:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:
         posts = progress.add_task("posts answered", total=None)
@@ -70,10 +68,13 @@ def _play(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> N
             tell=lambda what: progress.console.print(f"  · {what}"),
             moved=lambda finished, planned: progress.update(posts, completed=finished, total=planned or None),
         )
-        inbox = progress.add_task("waiting in the inbox", total=None)
-        drain(on_stage, lambda waiting: progress.update(inbox, completed=waiting))
-        exports = progress.add_task("to be exported", total=None)
-        export(on_stage, lambda waiting: progress.update(exports, completed=waiting))
+        missing = progress.add_task("not at rest yet", total=None)
+        return settle(lambda: _judged(on_stage), lambda count: progress.update(missing, completed=count))
+
+
+def _judged(on_stage: Stage) -> Verdict:
+    # The ledger is on disk line by line, so the simulator need not stop before it is read.
+    return judge(Ledger.read(on_stage.folder / "graph"), on_stage.azurite.connection_string)
 
 
 def _table(verdict: Verdict, on_stage: Stage) -> Table:

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from azure.storage.blob import ContainerClient
-
 from local.graph.faults import Faults
 from local.play.stage import WANTED, Stage
+from local.play.verdict import Verdict
 
 SUBSCRIBE_SECONDS = 60.0
-DRAIN_SECONDS = 120.0
-EXPORT_SECONDS = 180.0
+SETTLE_SECONDS = 300.0
 # Notifications that Graph never sends, without a word to anybody.
 DROPPED = 0.1
 _POLL_SECONDS = 0.2
+_LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -107,31 +106,16 @@ def play(
     moved(traffic.finished, traffic.planned)
 
 
-def drain(stage: Stage, moved: Callable[[int], None]) -> bool:
-    """Wait until the inbox is empty; False where it still is not after two minutes. ``moved`` hears what waits."""
-    deadline = time.monotonic() + DRAIN_SECONDS
-    with ContainerClient.from_connection_string(stage.azurite.connection_string, "inbox") as inbox:
-        while True:
-            waiting = sum(1 for _ in inbox.list_blob_names())
-            moved(waiting)
-            if not waiting or time.monotonic() > deadline:
-                return not waiting
-            time.sleep(_POLL_SECONDS)
+def settle(judged: Callable[[], Verdict], moved: Callable[[int], None]) -> Verdict:
+    """Wait until the verdict is good, five minutes at most; returns the last one. ``moved`` hears what is missing.
 
-
-def export(stage: Stage, moved: Callable[[int], None]) -> bool:
-    """Wait until the archive holds as many interactions as the export shows; False where it does not in three minutes.
-
-    The planner runs by itself. ``moved`` hears how many are still to come, as far as their number tells.
+    Planner and sweeper run by themselves. It takes minutes where the killed worker was at work on the subscriptions:
+    its claim has to end first.
     """
-    deadline = time.monotonic() + EXPORT_SECONDS
-    shown = len(stage.cloud.graph.ledger().exportable())
-    with ContainerClient.from_connection_string(stage.azurite.connection_string, "interactions") as interactions:
-        while True:
-            # Versions of one interaction count once: {id}.{etag}.json in one folder.
-            names = (name.rpartition("/") for name in interactions.list_blob_names() if "/deleted/" not in name)
-            waiting = shown - len({(folder, leaf.partition(".")[0]) for folder, _, leaf in names})
-            moved(max(waiting, 0))
-            if waiting <= 0 or time.monotonic() > deadline:
-                return waiting <= 0
-            time.sleep(_POLL_SECONDS)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        verdict = judged()
+        moved(len(verdict.lost) + verdict.still_in_inbox)
+        if verdict.good or time.monotonic() > deadline:
+            return verdict
+        time.sleep(_LOOK_SECONDS)

@@ -23,6 +23,9 @@ NOTHING = Progress()
 WITHIN_A_DAY = timedelta(hours=23)
 SECOND_LOOK = timedelta(hours=48)
 SECOND_LOOK_EVERY = timedelta(hours=24)
+# Up to so many pages two days are read at every look, and only of whoever has more once in a day: what comes late is
+# found within the hour for nearly everybody.
+CHEAP_PAGES = 5
 LATE_LOOK = timedelta(days=30)
 LATE_LOOK_EVERY = timedelta(days=7)
 # Whoever has left the plan's users is looked at until nothing of his can be missing that comes as late as that.
@@ -192,9 +195,9 @@ class _Planner:
             return self.start
         begin = progress.complete_until - OVERLAP
         second = self.now - SECOND_LOOK
-        if progress.per_day * (SECOND_LOOK / A_DAY + 1) < PAGE_SIZE / 2:
-            # A request is a request: what fits on its page is looked at again for nothing. Since midnight, so that a
-            # day's looks cover each other, and few need be remembered.
+        if progress.per_day * (SECOND_LOOK / A_DAY + 1) < PAGE_SIZE * CHEAP_PAGES:
+            # Most fit on the page that is asked for anyhow, and are looked at again for nothing. Since midnight, so
+            # that a day's looks cover each other, and few need be remembered.
             begin = min(begin, second.replace(hour=0, minute=0, second=0, microsecond=0))
         elif not self._looked(progress, SECOND_LOOK, SECOND_LOOK_EVERY):
             begin = min(begin, second)

@@ -94,21 +94,28 @@ class Exporting:
             begin = window.begin if done_until is None else max(window.begin, done_until - OVERLAP)
             end = present if step is None else min(present, begin + OVERLAP + step)
             try:
-                graph_now = self._step(walk, kept, begin, end, None if _is_smallest(step) else deadline)
+                moved, graph_now = self._step(walk, kept, begin, end, None if _is_smallest(step) else deadline)
             except _OutOfTime:
                 self._go_on_later(window.after(done_until or window.begin, started_at, _smaller(end - begin)))
                 return
             if done_until is None and graph_now > present + A_MINUTE:
                 present = graph_now
             done_until = end
+            if done_until >= present:
+                # With the last of the hours, in one write.
+                moved = moved.looked(window.begin, started_at, walk.requests)
+            kept.save(moved)
             if self.clock() >= deadline and done_until < present:
                 self._go_on_later(window.after(done_until, started_at, step or end - begin))
                 return
-        kept.save(kept.checkpoint.looked(window.begin, started_at, walk.requests))
+        if not kept.checkpoint.has_looked(window.begin, started_at):
+            kept.save(kept.checkpoint.looked(window.begin, started_at, walk.requests))
         logger.info("user %s: exported from %s on, %d requests", window.user_id, window.begin, walk.requests)
 
-    def _step(self, walk: Walk, kept: "_Kept", begin: datetime, end: datetime, deadline: datetime | None) -> datetime:
-        """Read and archive all between two instants, move the checkpoint; returns Graph's time when it began."""
+    def _step(
+        self, walk: Walk, kept: "_Kept", begin: datetime, end: datetime, deadline: datetime | None
+    ) -> tuple[Checkpoint, datetime]:
+        """Read and archive all between two instants; the checkpoint moved, and Graph's time when it began."""
         items = ExportedItems(
             resting=self.resting,
             dead_letters=self.dead_letters,
@@ -128,8 +135,7 @@ class Exporting:
             if deadline is not None and page.next_link is not None and self.clock() >= deadline:
                 raise _OutOfTime
         now = graph_now or self.clock()
-        kept.save(kept.checkpoint.advanced(begin, end, now).remembering(items.seen, now))
-        return now
+        return kept.checkpoint.advanced(begin, end, now).remembering(items.seen, now), now
 
     def _notified_since(self, user_id: str | None) -> datetime | None:
         blob = self.state.read(WATCH)

@@ -60,7 +60,10 @@ class ExportedItems:
         entry = _entry(path, canonical)
         if self.checkpoint.knows(day, entry) or entry in self.seen.get(day, {}):
             return
-        rested = self.resting.rest(path, _content(interaction), canonical, self._metadata(interaction), look_first=True)
+        # What is older than our first subscription nobody has brought: a look would be a call for nothing.
+        expected = not self._is_history(created)
+        metadata = self._metadata(interaction)
+        rested = self.resting.rest(path, _content(interaction), canonical, metadata, look_first=expected)
         self._see(day, entry, self._origin(rested, created))
         if self.account is not None and rested.outcome is not Outcome.DUPLICATE:
             self.account.rested(AI_INTERACTION, interaction, rested.outcome, "export")
@@ -68,8 +71,11 @@ class ExportedItems:
     def _origin(self, rested: Rested, created: datetime | None) -> Origin:
         if rested.source == "notification":
             return Origin.NOTIFICATION
+        return Origin.HISTORY if self._is_history(created) else Origin.EXPORT
+
+    def _is_history(self, created: datetime | None) -> bool:
         since = self.notified_since
-        return Origin.HISTORY if since is None or created is None or created < since else Origin.EXPORT
+        return since is None or created is None or created < since
 
     def _metadata(self, interaction: Mapping[str, object]) -> dict[str, str]:
         user_id = self.checkpoint.user_id or user_of(interaction)

@@ -11,6 +11,7 @@ from shared.core.checkpoint import OVERLAP, SETTLE, UNAVAILABLE, Checkpoint, Loo
 from shared.core.checkpoint_json import TENANT, Progress, progress, to_metadata
 from shared.core.export_plan import (
     AGAIN_AFTER,
+    CHEAP_PAGES,
     CLOCKS_APART,
     FORGOTTEN_AFTER,
     GUESSED_PER_DAY,
@@ -38,8 +39,8 @@ DAY = timedelta(days=1)
 START = NOW - 90 * DAY
 AMPLE = 10_000
 ANN, BOB, CAT, DAN = ("ann", "bob", "cat", "dan")
-# Half as many a day: a second look over two days and the morning before no longer fits on half a page.
-BUSY = PAGE_SIZE / 6
+# A second look over two days and the morning before is not cheap any more.
+BUSY = PAGE_SIZE * CHEAP_PAGES / 3
 
 
 def looked(at: datetime = NOW - HOUR, *, reach: timedelta = LATE_LOOK, **more: object) -> Progress:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -10,6 +11,8 @@ from shared.core.checkpoint_json import checkpoint_name
 from shared.core.errors import MalformedNotification, StorageUnavailable
 from shared.core.export_window import ExportWindow, from_message, to_message
 from shared.flows import export
+from shared.flows.export import FIRST_WAIT, SMALLEST_STEP
+from shared.ports import ExportPage
 from tests.fakes import NOW, Crash
 from tests.graph_posts import TENANT
 from tests.unit.flows.exporting import ALICE, BOB, START, Exports, ago, prompt
@@ -81,6 +84,34 @@ class TestAWindow:
 
         assert len(setup.archived) == 1
 
+    @pytest.mark.parametrize("item", [None, 5, "text", [prompt(ago(hours=3))]], ids=str)
+    def test_what_is_not_even_an_object_is_a_dead_letter(self, setup: Exports, item: object) -> None:
+        setup.exports.first_page = lambda user_id, query: ExportPage((item, prompt(ago(hours=2))), None, NOW)  # type: ignore[method-assign]  # noqa: ARG005 - no mailbox holds such an item
+        setup.export()
+
+        assert len(setup.archived) == 1
+        assert [name.partition("/")[0] for name in setup.dead_letters.blobs] == ["malformed-content"]
+
+    def test_however_long_it_takes_the_checkpoint_and_the_look_are_of_its_beginning(self, setup: Exports) -> None:
+        setup.pace._spacing = timedelta(seconds=50)
+        setup.exports.shapes = (1,)
+        setup.exports.put(ALICE, *(prompt(ago(hours=hour)) for hour in (2, 3, 4, 5)))
+        setup.export()
+
+        # What came while its pages were walked may be on none of them.
+        assert setup.checkpoint().complete_until == NOW + timedelta(seconds=50) - SETTLE
+        assert [(look.begin, look.at) for look in setup.checkpoint().looks] == [(START, NOW)]
+        assert setup.checkpoint().requests == 4
+
+    def test_a_graph_that_is_behind_is_believed_as_of_its_first_page(self, setup: Exports) -> None:
+        setup.exports.ahead = timedelta(seconds=-500)
+        setup.pace._spacing = timedelta(seconds=100)
+        setup.exports.shapes = (1,)
+        setup.exports.put(ALICE, *(prompt(ago(hours=hour)) for hour in (2, 3, 4, 5)))
+        setup.export()
+
+        assert setup.checkpoint().complete_until == NOW - timedelta(seconds=400) - SETTLE
+
     def test_a_message_that_no_planner_wrote_is_refused(self, setup: Exports) -> None:
         with pytest.raises(MalformedNotification):
             setup.exporting.run('{"userId": "../../subscriptions", "from": "2026-01-01T00:00:00Z"}')
@@ -106,8 +137,8 @@ class TestASecondLook:
         setup.export(begin=ago(hours=48))
 
         assert len(setup.archived) == 2
-        # A look and a write for the new one, nothing for the other.
-        assert setup.world.called("interactions") - before == 2
+        # A write for the new one, nothing for the other: before the first subscription there is nothing to look for.
+        assert setup.world.called("interactions") - before == 1
 
     def test_a_changed_interaction_is_archived_again(self, setup: Exports) -> None:
         item = prompt(ago(hours=3))
@@ -190,6 +221,25 @@ class TestGraphRefuses:
         ((message, at),) = setup.doorbell.rings
         assert from_message(message).attempt == 1
         assert at == NOW + timedelta(seconds=500)
+
+    def test_a_short_hold_that_goes_on_is_waited_for_on_the_queue_for_a_while(self, setup: Exports) -> None:
+        setup.exports.refuse("exports.first_page", 429, times=100, retry_after="2")
+        setup.export()
+
+        ((message, at),) = setup.doorbell.rings
+        assert from_message(message).attempt == 1
+        assert at == setup.world.now + FIRST_WAIT
+
+    @pytest.mark.parametrize(("asked", "wait"), [("25", FIRST_WAIT), ("90", timedelta(seconds=90))])
+    def test_trouble_for_which_graph_names_an_end_is_waited_for_so_long(
+        self, setup: Exports, asked: str, wait: timedelta
+    ) -> None:
+        setup.exports.refuse("exports.first_page", 503, retry_after=asked)
+        setup.export()
+
+        ((message, at),) = setup.doorbell.rings
+        assert from_message(message).attempt == 2
+        assert at == NOW + wait
 
     def test_trouble_is_tried_again_here_then_later_then_by_the_planner(self, setup: Exports) -> None:
         setup.exports.refuse("exports.first_page", 503, times=1000, retry_after="1")
@@ -327,6 +377,50 @@ class TestALargeWindow:
         resumed = from_message(message).resumed
         assert resumed is not None
         assert resumed.done_until == START + timedelta(days=11)
+
+    def test_a_look_in_steps_began_with_its_first_step(self, setup: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(export, "RUN", timedelta(seconds=30))
+        setup.pace._spacing = timedelta(seconds=10)
+        setup.exports.shapes = (1,)
+        setup.exports.put(ALICE, *(prompt(ago(hours=9 * hour + 2)) for hour in range(20)))
+        setup.export()
+        assert checkpoint_name(TENANT, ALICE) not in setup.state.blobs
+        while setup.doorbell.rings:
+            setup.world.pass_time(minutes=3)
+            setup.work()
+
+        assert [(look.begin, look.at) for look in setup.checkpoint().looks] == [(START, NOW)]
+        assert len(setup.archived) == 20
+
+    def test_the_smallest_step_is_walked_to_its_end(self, setup: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(export, "RUN", timedelta(seconds=5))
+        setup.pace._spacing = timedelta(seconds=1)
+        setup.exports.shapes = (1,)
+        setup.exports.put(ALICE, *(prompt(ago(hours=1, minutes=minute)) for minute in range(20)))
+        window = ExportWindow(ALICE, ago(hours=3), NOW).after(ago(hours=2), NOW, SMALLEST_STEP)
+        setup.exporting.run(to_message(window))
+        for _ in range(10):
+            setup.work()
+
+        assert len(setup.archived) == 20
+        assert setup.doorbell.rings == []
+
+    def test_steps_get_smaller_until_an_hour(self, setup: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(export, "RUN", timedelta(seconds=1))
+        setup.pace._spacing = timedelta(seconds=2)
+        setup.exports.shapes = (1,)
+        setup.exports.put(ALICE, *(prompt(START + timedelta(minutes=minute)) for minute in range(1, 4)))
+        steps = []
+        setup.export(begin=START)
+        while setup.doorbell.rings and len(steps) < 8:
+            resumed = from_message(setup.doorbell.rung[0]).resumed
+            assert resumed is not None
+            steps.append(resumed.step)
+            setup.exporting.run(setup.doorbell.take()[0])
+
+        assert steps[0] == (NOW - START) / 4
+        assert all(later <= max(step / 3, SMALLEST_STEP) for step, later in pairwise(steps))
+        assert steps[-1] == SMALLEST_STEP
 
     def test_interactions_of_a_graph_whose_clock_is_ahead_are_not_left_for_later(self, setup: Exports) -> None:
         setup.exports.ahead = timedelta(hours=20)

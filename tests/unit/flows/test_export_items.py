@@ -104,7 +104,7 @@ class TestWhatIsKnown:
     def test_what_comes_twice_in_a_look_costs_once(self, setup: Setup) -> None:
         setup.after(*[interaction()] * 5)
 
-        assert setup.world.called("interactions") == 2  # a look and a write
+        assert setup.world.called("interactions") == 1  # history is not looked for
 
     def test_key_order_nulls_and_annotations_are_no_news(self, setup: Setup) -> None:
         checkpoint = setup.after(interaction())
@@ -216,6 +216,12 @@ class TestWhatBroughtIt:
         assert checkpoint is not None
         assert counts(checkpoint) == {"export": 1}
         assert len(setup.interactions.blobs) == len(set(etags))
+
+    def test_it_is_the_users_in_whose_history_it_was_found_whoever_wrote_it(self, setup: Setup) -> None:
+        setup.after(interaction(**{"from": {"user": {"id": BOB}}}), checkpoint=Checkpoint(ALICE))
+        setup.after(interaction(id="1", **{"from": {"user": {"id": BOB.upper()}}}), checkpoint=Checkpoint(None))
+
+        assert [blob.metadata["userid"] for _, blob in sorted(setup.interactions.blobs.items())] == [BOB, ALICE]
 
     def test_two_users_who_show_the_same_interaction_have_it_archived_once_and_remember_it_each(
         self, setup: Setup
