@@ -32,8 +32,8 @@ from shared.flows.archive import Archiving
 from shared.flows.genuine import Genuineness
 from shared.flows.rest import Resting
 from shared.flows.store import Storing
-from shared.ports import Blob, Container
 from shared.parts import quiet_sdk_logs, utc_now
+from shared.ports import Blob, Container
 
 # Posts per turn, by items per post.
 TURNS = {1: 24, 10: 4, 100: 1}

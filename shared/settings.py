@@ -24,6 +24,8 @@ GLOBAL_LOGIN = "login.microsoftonline.com"
 # Microsoft 365 Copilot became generally available then: by default nothing that Graph still holds is left out.
 # https://www.microsoft.com/microsoft-365/blog/2023/09/21/announcing-microsoft-365-copilot-general-availability-and-microsoft-365-chat/
 EXPORT_START = "2023-11-01T00:00:00Z"
+# Graph's filter knows years of four digits; nothing that anybody means is older.
+EARLIEST_YEAR = 2000
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -188,6 +190,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         export_app_classes=_listed(reader.read("EXPORT_APP_CLASSES", _anything, default="")),
         on_azure=on_azure,
     )
+    if settings.export_whole_tenant and (settings.export_users.named or settings.export_users.group_id):
+        reader.problems.append("EXPORT_USERS must be licensed or none where EXPORT_SCOPE is tenant")
     if reader.problems:
         raise SettingsError(reader.problems)
     return settings
@@ -206,7 +210,8 @@ def _instant(text: str) -> str | None:
 
 
 def _start(text: str) -> datetime | None:
-    return parse_instant(text) or parse_instant(f"{text}T00:00:00Z")
+    start = parse_instant(text) or parse_instant(f"{text}T00:00:00Z")
+    return start if start is not None and start.year >= EARLIEST_YEAR else None
 
 
 def _scope(text: str) -> str | None:

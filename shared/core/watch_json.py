@@ -63,7 +63,7 @@ def from_json(content: bytes) -> Watch:
             claimed_until=parse_instant(document["claimedUntil"]),
             not_before=parse_instant(document["notBefore"]),
             awaited={key: _instant(since) for key, since in document["awaited"].items()},
-            notified={key: _instant(since) for key, since in document["notifiedSince"].items()},
+            notified={key: _instant(since) for key, since in document.get("notifiedSince", {}).items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise ValueError("the blob with the subscriptions' state is none of ours") from None

@@ -7,7 +7,7 @@ from itertools import islice
 
 from shared.core.archive_path import dead_letter_name
 from shared.core.dead_letter import DeadLetter, ReplayReport, from_json, to_json
-from shared.core.errors import CannotArchive, ClientStateMismatch, MalformedNotification, Unavailable
+from shared.core.errors import CannotArchive, ClientStateMismatch, MalformedContent, MalformedNotification, Unavailable
 from shared.core.inbox_name import LIFECYCLE
 from shared.core.instants import format_instant
 from shared.core.metrics import DEAD_LETTERS_PARKED
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 # One call of the admin route must end before the platform's front end gives up on it after 230 seconds
 # (https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout).
 MAX_PER_RUN = 5000
+# Where in place of a post's name it says that the export showed the item.
+EXPORTED = "exports/"
 TIME_PER_RUN = timedelta(seconds=150)
 
 
@@ -90,6 +92,9 @@ class Replaying:
             # A hint is not archived. If it is understood now, it is also old: Graph is looked at every five minutes.
             parse_lifecycle_item(letter.item)
             return Outcome.DUPLICATE.value
+        if letter.post.startswith(EXPORTED):
+            # No notification, and what the export showed it shows again: there is nothing to try.
+            raise MalformedContent(letter.detail)
         provenance = self.archiving.provenance(letter.validation_tokens, letter.received_at)
         return self.archiving.archive(letter.item, provenance).value
 

@@ -14,12 +14,11 @@ from shared.core.checkpoint import OVERLAP, UNAVAILABLE, Checkpoint, ExportProbl
 from shared.core.checkpoint_json import checkpoint_name, from_json, to_json, to_metadata
 from shared.core.errors import Busy, GraphFault, GraphNotFound, GraphRefused, GraphUnavailable
 from shared.core.export_window import ExportWindow, from_message, is_asked_for, to_message
-from shared.core.subscription_watch import WATCH
-from shared.core.watch_json import from_json as watch_from_json
 from shared.flows.account import Account
 from shared.flows.export_items import ExportedItems
-from shared.flows.export_walk import Walk
+from shared.flows.export_walk import PageTokensEnded, Walk
 from shared.flows.rest import Resting
+from shared.flows.watch_claim import read_watch
 from shared.ports import SILENCE, Clock, Container, Doorbell, Exports, Pace, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -95,10 +94,12 @@ class Exporting:
             end = present if step is None else min(present, begin + OVERLAP + step)
             try:
                 moved, graph_now = self._step(walk, kept, begin, end, None if _is_smallest(step) else deadline)
-            except _OutOfTime:
+            except (_OutOfTime, PageTokensEnded):
+                if _is_smallest(step):
+                    raise
                 self._go_on_later(window.after(done_until or window.begin, started_at, _smaller(end - begin)))
                 return
-            if done_until is None and graph_now > present + A_MINUTE:
+            if done_until is None and graph_now > self.clock() + A_MINUTE:
                 present = graph_now
             done_until = end
             if done_until >= present:
@@ -138,8 +139,8 @@ class Exporting:
         return kept.checkpoint.advanced(begin, end, now).remembering(items.seen, now), now
 
     def _notified_since(self, user_id: str | None) -> datetime | None:
-        blob = self.state.read(WATCH)
-        return None if blob is None else watch_from_json(blob.content).notified_since(user_id)
+        watch = read_watch(self.state)
+        return None if watch is None else watch.notified_since(user_id)
 
     def _go_on_later(self, rest: ExportWindow) -> None:
         logger.info("user %s: the window is large; it goes on in steps", rest.user_id)

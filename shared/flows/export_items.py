@@ -14,7 +14,7 @@ from shared.core.errors import MalformedContent
 from shared.core.instants import format_instant, parse_instant
 from shared.core.resources import AI_INTERACTION, digest, user_of
 from shared.flows.account import Account
-from shared.flows.dead_letters import park
+from shared.flows.dead_letters import EXPORTED, park
 from shared.flows.rest import SOURCE, Outcome, Rested, Resting
 from shared.ports import SILENCE, Clock, Container, Telemetry
 
@@ -99,7 +99,7 @@ class ExportedItems:
             validation_tokens=(),
             received_at=self.clock(),
             attempts=1,
-            post=f"exports/{self.checkpoint.user_id}/{said.hexdigest()}",
+            post=f"{EXPORTED}{self.checkpoint.user_id}/{said.hexdigest()}",
             position=0,
         )
         park(self.dead_letters, letter, self.telemetry)

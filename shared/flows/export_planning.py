@@ -101,7 +101,8 @@ class Planning:
         documents = []
         for day in days:
             not_shown = counted.get(day.day)
-            if not_shown is None and is_due_for_count(day, now):
+            # Of a tenant in one checkpoint not every interaction is remembered: there is nothing to count against.
+            if not_shown is None and not gathering.whole_tenant and is_due_for_count(day, now):
                 not_shown = max(archived_of(self.interactions, gathering.reporting.tenant_id, day.day) - day.shown, 0)
             late = came_after_all(self.state, day.day)
             documents.append(day_document(day, late, not_shown if isinstance(not_shown, int) else None))

@@ -27,6 +27,10 @@ LONGEST_WAIT = timedelta(seconds=20)
 RESTARTS = 2
 
 
+class PageTokensEnded(GraphUnavailable):
+    """Page tokens end before the pages do: the window is too large for one walk."""
+
+
 @dataclass(slots=True)
 class Walk:
     """Walks one user's pages, or the tenant's. ``requests`` counts what it took so far."""
@@ -42,7 +46,8 @@ class Walk:
     def pages(self, begin: datetime, end: datetime) -> Iterator[ExportPage]:
         """All pages of a window, some rows twice.
 
-        Raises GraphNotFound or GraphRefused for a user whom Graph does not serve, GraphUnavailable for now.
+        Raises GraphNotFound or GraphRefused for a user whom Graph does not serve, GraphUnavailable for now,
+        PageTokensEnded among it.
         """
         for _ in range(RESTARTS + 1):
             page: ExportPage | None = self._first(begin, end)
@@ -57,7 +62,7 @@ class Walk:
                 links.add(link)
                 page = self._next(link)
             logger.warning("%s: Graph does not take its page token any more; the window starts again", self._what)
-        raise GraphUnavailable(f"{self._what}: page tokens end before the pages do; it is exported again")
+        raise PageTokensEnded(f"{self._what}: page tokens end before the pages do; it is exported in smaller steps")
 
     @property
     def _what(self) -> str:

@@ -14,9 +14,9 @@ from shared.core.notification import ChangeNotification
 from shared.core.resource_path import resource_path
 from shared.core.resources import AI_INTERACTION, ResourceKind
 from shared.core.subscription_rules import COPILOT_TENANT
-from shared.core.subscription_watch import WATCH, WITHOUT_CONTENT, Gap
-from shared.core.watch_json import from_json
+from shared.core.subscription_watch import WITHOUT_CONTENT, Gap
 from shared.flows.gaps import ask_for_export
+from shared.flows.watch_claim import read_watch
 from shared.ports import Container, Graph
 
 logger = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ class Fetching:
         ask_for_export(self.state, Gap(resource, begin, end, WITHOUT_CONTENT))
 
     def _resource_of(self, subscription_id: str) -> str | None:
-        blob = self.state.read(WATCH)
-        tracked = from_json(blob.content).tracked.values() if blob else ()
+        watch = read_watch(self.state)
+        tracked = watch.tracked.values() if watch else ()
         return next((each.resource for each in tracked if each.id == subscription_id.lower()), None)
 
 

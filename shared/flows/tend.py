@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.core.errors import Unavailable
-
 
 @dataclass(frozen=True, slots=True)
 class Tending:
@@ -14,11 +12,11 @@ class Tending:
 
     def tend(self) -> None:
         """Do all of them. Raises the first trouble after the last."""
-        troubles: list[Unavailable] = []
+        troubles: list[Exception] = []
         for task in self.tasks:
             try:
                 task()
-            except Unavailable as error:
+            except Exception as error:  # noqa: BLE001 - raised below, after the others have had their turn
                 troubles.append(error)
         if troubles:
             raise troubles[0]

@@ -24,6 +24,16 @@ CLAIM = timedelta(minutes=4)
 CALL = timedelta(minutes=1)
 
 
+def read_watch(state: Container) -> Watch | None:
+    """The watch, to look only. None where there is none, or none that can be read: whoever cares for it says so."""
+    blob = state.read(WATCH)
+    try:
+        return None if blob is None else from_json(blob.content)
+    except ValueError as error:
+        logger.error("%s: %s", WATCH, error)  # noqa: TRY400 - the sentence is all there is to know
+        return None
+
+
 @dataclass(slots=True)
 class WatchClaim:
     """The watch, in our hands. ``take`` it, ``save`` what changes, ``release`` it."""

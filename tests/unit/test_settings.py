@@ -78,6 +78,21 @@ def of_host() -> set[str]:
     return HOST_SETTINGS | set(re.findall(r'"%(\w+)%"', (ROOT / "function_app.py").read_text()))
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"EXPORT_SCOPE": "tenant", "EXPORT_USERS": "0a1a7a9f-63c8-4d0f-8d2b-2b7f2b8f8a10"}, "EXPORT_USERS must be"),
+        ({"EXPORT_START": "0001-01-01"}, "EXPORT_START must be"),
+        ({"EXPORT_START": "yesterday"}, "EXPORT_START must be"),
+        ({"EXPORT_USERS": "someone@contoso.example"}, "EXPORT_USERS must be"),
+        ({"EXPORT_SCOPE": "all"}, "EXPORT_SCOPE must be"),
+    ],
+)
+def test_what_an_export_can_not_be_made_of_is_named(changes: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        read_settings({**GOOD, **changes})
+
+
 class TestTogether:
     """One set of settings, in the code, the sample and the documentation."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.core.dead_letter import DeadLetter
+from shared.core.dead_letter import DeadLetter, from_json
 from shared.core.decryption import DecryptionKey
 from shared.core.errors import (
     CertificateDisabled,
@@ -356,3 +356,14 @@ def test_a_hint_is_never_archived_and_leaves_once_it_is_understood(capture: Capt
     assert capture.archived == {}
     assert capture.reasons == (Counter({"unknown-lifecycle-event": 1}) if stays else Counter())
     assert report.outcomes == (Counter() if stays else Counter({"duplicate": 1}))
+
+
+def test_what_the_export_could_not_read_stays_what_it_is(capture: Capture) -> None:
+    letter = DeadLetter("malformed-content", "exported: no id", {"a": 1}, (), NOW, 1, "exports/somebody/digest", 0)
+    park(capture.dead_letters, letter)
+    report = capture.replaying.replay(None)
+
+    assert report.still_dead == {"malformed-content": 1}
+    ((name, blob),) = capture.dead_letters.blobs.items()
+    assert name.startswith("malformed-content/")
+    assert from_json(blob.content).detail == "exported: no id"

@@ -377,6 +377,8 @@ class TestALargeWindow:
         resumed = from_message(message).resumed
         assert resumed is not None
         assert resumed.done_until == START + timedelta(days=11)
+        assert setup.checkpoint().complete_until == START + timedelta(days=11)
+        assert setup.checkpoint().looks == ()
 
     def test_a_look_in_steps_began_with_its_first_step(self, setup: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(export, "RUN", timedelta(seconds=30))
@@ -410,7 +412,7 @@ class TestALargeWindow:
         setup.pace._spacing = timedelta(seconds=2)
         setup.exports.shapes = (1,)
         setup.exports.put(ALICE, *(prompt(START + timedelta(minutes=minute)) for minute in range(1, 4)))
-        steps = []
+        steps: list[timedelta] = []
         setup.export(begin=START)
         while setup.doorbell.rings and len(steps) < 8:
             resumed = from_message(setup.doorbell.rung[0]).resumed
@@ -440,3 +442,28 @@ def test_one_users_trouble_is_nobody_elses(setup: Exports) -> None:
 
     assert len(setup.archived) == 1
     assert setup.checkpoint(BOB).complete_until is not None
+
+
+def test_where_page_tokens_end_before_the_pages_do_the_window_goes_on_in_steps(setup: Exports) -> None:
+    setup.exports.shapes = (1,)
+    setup.exports.put(ALICE, *(prompt(ago(days=day)) for day in range(1, 30, 2)))
+    setup.exports.refuse("exports.next_page", 400, times=1000)
+    setup.export()
+    first = from_message(*setup.doorbell.rung)
+
+    assert first.resumed is not None
+    assert first.resumed.step < NOW - START
+    # A step with one page needs no token.
+    while setup.doorbell.rings:
+        setup.world.now = max(setup.world.now, setup.doorbell.rings[0][1])
+        setup.work()
+    assert len(setup.archived) == 15
+    assert setup.checkpoint().has_looked(START, NOW)
+
+
+def test_a_blob_of_subscriptions_that_nobody_can_read_keeps_nobody_from_exporting(setup: Exports) -> None:
+    setup.state.create("subscriptions.json", b"not ours", {})
+    setup.exports.put(ALICE, prompt(ago(hours=3)))
+    setup.export()
+
+    assert len(setup.archived) == 1

@@ -122,6 +122,14 @@ class TestWhatIsKnown:
 
         assert len(setup.interactions.blobs) == 2
 
+    def test_what_a_notification_should_have_brought_is_looked_at_and_not_written_again(self, setup: Setup) -> None:
+        setup.brought("notification", interaction())
+        setup.notified_since = SINCE
+        setup.world.calls.clear()
+        setup.after(interaction())
+
+        assert [call.partition(" ")[0] for call in setup.world.calls] == ["interactions.metadata"]
+
     def test_what_did_not_come_to_rest_is_not_remembered(self, setup: Setup) -> None:
         setup.world.fail("interactions.create", times=1)
         look = setup.look()
@@ -158,6 +166,17 @@ class TestWhatIsForgotten:
 
         assert sum(map(len, look.seen.values())) == 3
         assert len(setup.interactions.blobs) == 5
+
+    def test_what_it_remembers_of_the_day_already_counts_too(
+        self, setup: Setup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        checkpoint = setup.after(*(prompt(NOW - number * HOUR) for number in range(2)))
+        monkeypatch.setattr(export_items, "MAX_REMEMBERED", 3)
+        look = setup.look(checkpoint)
+        for number in range(5):
+            look.rest(prompt(NOW - number * HOUR))
+
+        assert sum(map(len, look.seen.values())) == 1
 
 
 class TestWhatBroughtIt:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.core.activity import hour_of
+from shared.core.checkpoint_json import DAYS_TOLD
 from shared.core.errors import StorageUnavailable
 from shared.core.export_plan import SECOND_LOOK
 from shared.core.instants import format_instant
@@ -88,6 +89,16 @@ class TestWhom:
         setup.world.pass_time(hours=4)
 
         assert users(setup.plan()) == [ALICE, BOB]
+
+    def test_where_there_is_no_room_what_waits_is_left_alone_until_it_is_forgotten(self, setup: Exports) -> None:
+        setup.budget = 3
+        setup.restart()
+        planned = []
+        for _ in range(4):
+            planned.append(users(setup.plan()))
+            setup.world.pass_time(hours=1)
+
+        assert planned == [[ALICE, BOB], [], [], [ALICE, BOB]]
 
     def test_whoever_lost_his_licence_stays_until_his_history_is_complete(self, setup: Exports) -> None:
         setup.plan()
@@ -262,6 +273,22 @@ class TestWhatIsTold:
 
         assert day["notShownByExport"] == 1
         assert day["complete"] is True
+        setup.world.calls.clear()
+        setup.plan()
+        assert setup.world.called("interactions") == 0  # counted once
+
+    def test_days_are_kept_longer_than_checkpoints_tell_of_them(self, setup: Exports) -> None:
+        for _ in range(8):
+            setup.plan()
+            setup.world.pass_time(minutes=1)
+            setup.work()
+            setup.world.pass_time(days=1)
+        setup.plan()
+        days = [each["day"] for each in setup.summary()["days"]]
+
+        assert len(days) > DAYS_TOLD
+        assert days == sorted(days, reverse=True)
+        assert days[0] == setup.world.now.date().isoformat()
 
 
 class TestTwoPlanners:
@@ -273,6 +300,18 @@ class TestTwoPlanners:
         setup.plan()
 
         assert len(setup.doorbell.rings) == 2
+
+    def test_killed_before_it_rang_its_windows_do_not_count_as_waiting(self, setup: Exports) -> None:
+        setup.budget = 3
+        setup.restart()
+        setup.world.fail("doorbell.ring", Crash())
+        with pytest.raises(Crash):
+            setup.plan()
+        setup.world.recover()
+        setup.world.pass_time(seconds=30)
+        setup.restart()
+
+        assert users(setup.plan()) == [ALICE, BOB]
 
     @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
     @pytest.mark.parametrize("error", [Crash(), StorageUnavailable("no answer")], ids=["killed", "unanswered"])

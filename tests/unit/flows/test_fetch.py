@@ -252,6 +252,11 @@ class TestWhatMayBeAskedFor:
 
         assert setup.asked == []
 
+    def test_where_it_names_itself_that_is_asked_for_and_not_the_collection_it_came_by(self, setup: Asking) -> None:
+        setup.take(bare() | {"resource": TENANT_WIDE})
+
+        assert setup.asked == [PATH]
+
     def test_without_one_the_resource_is_asked_for(self, setup: Asking) -> None:
         setup.take(named("1767605401234"))
 

@@ -140,6 +140,17 @@ def test_an_hour_keeps_its_count_when_its_accounts_are_deleted(setup: Setup) -> 
     assert setup.told() == {"01-05T06": 4}
 
 
+def test_a_sweeper_whose_clock_is_ahead_settles_nothing(setup: Setup) -> None:
+    setup.world.pass_time(hours=5)
+    setup.hours.put_together()
+    setup.world.pass_time(hours=-5)
+    setup.account(4)
+    setup.account(3, hours=1)
+    setup.hours.put_together()
+
+    assert setup.told() == {"01-05T09": 4, "01-05T08": 3}
+
+
 def test_nothing_new_is_not_written(setup: Setup) -> None:
     setup.account(4)
     setup.hours.put_together()
