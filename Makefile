@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WORKERS ?= 3
 # What checks infra/: a Python program that takes the folder, or a command that takes main.bicep (bicep build --stdout).
 CHECK_BICEP ?= $(wildcard ../shared/check_bicep/check.py)
 
@@ -14,8 +15,9 @@ CHECK_BICEP ?= $(wildcard ../shared/check_bicep/check.py)
 run: setup
 	$(BIN)/python -m local.play $(ARGS)
 
+# By files, on more workers than cores: much of it waits for a host, an emulator or a clock.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # The attack in its long form: docs/reliability.md. ARGS="--part siege --faults 1000 --seeds 1 2 3"
 endure: setup

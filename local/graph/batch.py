@@ -103,6 +103,9 @@ def _step(outer: GraphRequest, values: Any) -> Step:  # noqa: ANN401 - JSON
 def _inner(outer: GraphRequest, values: Mapping[str, Any]) -> GraphRequest:
     if ":" in values["url"].partition("?")[0].partition("/")[0]:
         raise bad_request(f"{_INVALID} The url of request '{values['id']}' must be relative.")
+    if any("\ud800" <= character <= "\udfff" for character in values["url"]):
+        # JSON can carry half a surrogate pair, a URL cannot.
+        raise bad_request(f"{_INVALID} The url of request '{values['id']}' is none.")
     headers = _headers(values)
     # Every request of a batch is sent in the name of the batch's caller.
     headers["Authorization"] = outer.headers.get("Authorization", "")

@@ -35,7 +35,7 @@ class Callers:
             claims = self._entra.claims_of(token.strip())
         except jwt.ExpiredSignatureError as error:
             raise unauthenticated("Lifetime validation failed, the token is expired.") from error
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:  # bytes that are no text arrive as surrogates
             raise unauthenticated("Access token validation failure.") from error
         if not self._entra.is_graph(claims["aud"]):
             raise unauthenticated("Access token validation failure. Invalid audience.")

@@ -5,6 +5,7 @@ https://learn.microsoft.com/graph/query-parameters
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -53,9 +54,12 @@ def check_count(request: GraphRequest) -> bool:
     """Say whether the count is asked for.
 
     Raises:
-        GraphError: 400, it is asked for without `ConsistencyLevel: eventual`.
+        GraphError: 400, it is asked for without `ConsistencyLevel: eventual`, or with something else than yes or no.
     """
-    if request.query.get("$count", "false").lower() != "true":
+    wanted = request.query.get("$count", "false").lower()
+    if wanted not in {"true", "false"}:
+        raise bad_request("Invalid value for $count query option found. It must be 'true' or 'false'.")
+    if wanted == "false":
         return False
     if not _is_eventual(request):
         raise unsupported("Request with $count query parameter needs the header ConsistencyLevel: eventual.")
@@ -97,7 +101,7 @@ class Pages:
         Raises:
             GraphError: 400, for a size or a token that is none.
         """
-        size, start = _size(request.query), _start(request.query)
+        size, start = page_size(request.query.get("$top", str(DEFAULT_PAGE)), LARGEST_PAGE), _start(request.query)
         root = f"{self.endpoint}/{request.version}"
         body: dict[str, Any] = {"@odata.context": f"{root}/$metadata#{self.context}"}
         if counted:
@@ -116,17 +120,30 @@ def _following(query: Mapping[str, str], start: int) -> str:
     return "&".join(f"{name}={quote(value, safe='')}" for name, value in {**query, "$skiptoken": token}.items())
 
 
-def _size(query: Mapping[str, str]) -> int:
-    text = query.get("$top", str(DEFAULT_PAGE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LARGEST_PAGE:
-        raise bad_request(f"Invalid page size specified: '{text}'. Must be between 1 and {LARGEST_PAGE} inclusive.")
-    return int(text)
+def page_size(text: str, largest: int) -> int:
+    """Return the value of `$top`.
+
+    Raises:
+        GraphError: 400.
+    """
+    digits = text.lstrip("0")
+    # Python reads no number of more than some thousand digits.
+    if not re.fullmatch("[1-9][0-9]{0,8}", digits) or int(digits) > largest:
+        raise bad_request(f"Invalid page size specified: '{text}'. Must be between 1 and {largest} inclusive.")
+    return int(digits)
 
 
 def _start(query: Mapping[str, str]) -> int:
     if "$skiptoken" not in query:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(query["$skiptoken"]))
+        start = int(base64.urlsafe_b64decode(query["$skiptoken"]))
     except (binascii.Error, ValueError) as error:
-        raise bad_request("The $skiptoken is not valid.", "Directory_ExpiredPageToken") from error
+        raise _expired() from error
+    if start < 0:
+        raise _expired()
+    return start
+
+
+def _expired() -> GraphError:
+    return bad_request("The $skiptoken is not valid.", "Directory_ExpiredPageToken")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from urllib.parse import quote
 
-from local.graph import export_filter, export_pages
+from local.graph import directory_query, export_filter, export_pages
 from local.graph.directory import Directory
 from local.graph.export_filter import EVERYTHING, ExportFilter
 from local.graph.export_throttle import ExportThrottle
@@ -124,16 +124,8 @@ class ExportApi:
         if wanted.is_combined and policy.refuse_combination:
             raise bad_request("Filtering on createdDateTime and appClass together is not supported.")
         question = path.lower(), query.get("$filter", ""), query.get("$top", "")
-        return _Asked(path, self._size(query.get("$top")), wanted, question)
-
-    def _size(self, text: str | None) -> int:
-        policy = self._policy.export
-        if text is None:
-            return policy.default_page
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= policy.largest_page:
-            message = f"Invalid page size specified: '{text}'. Must be between 1 and {policy.largest_page} inclusive."
-            raise bad_request(message)
-        return int(text)
+        size = directory_query.page_size(query["$top"], policy.largest_page) if "$top" in query else policy.default_page
+        return _Asked(path, size, wanted, question)
 
     def _mailbox(self, user: str) -> Mailbox:
         trouble, account = self.troubles.get(user), self._directory.find(user)

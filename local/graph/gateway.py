@@ -125,7 +125,8 @@ class Gateway:
         for each in there:
             if each.method == request.method:
                 return each
-        raise GraphError(405, "MethodNotAllowed", f"{request.method} is not allowed here.")
+        allowed = ", ".join(sorted({each.method for each in there}))
+        raise GraphError(405, "MethodNotAllowed", f"{request.method} is not allowed here.", {"Allow": allowed})
 
     def _is_lost(self, verb: Verb) -> bool:
         self._lost[verb] -= 1

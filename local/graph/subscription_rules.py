@@ -77,8 +77,8 @@ def create(
     change_types = _change_types(body["changeType"], resource)
     for name in ("notificationUrl", "lifecycleNotificationUrl"):
         check_url(name, body.get(name), allow_http_loopback=allow_http_loopback)
-    if len(body.get("clientState") or "") > CLIENT_STATE_LIMIT:
-        raise bad_request(f"Property clientState must not exceed {CLIENT_STATE_LIMIT} characters.")
+    _check_length(body, "clientState", CLIENT_STATE_LIMIT)
+    _check_length(body, "encryptionCertificateId", CERTIFICATE_ID_LIMIT)
     expires = expiry(body["expirationDateTime"], body.get("lifecycleNotificationUrl"), now)
     rich = body.get("includeResourceData") is True
     return Subscription(
@@ -116,6 +116,11 @@ def check_properties(body: Mapping[str, Any]) -> None:
             raise bad_request(f"Cannot convert the value of property '{name}' to the expected type 'Edm.String'.")
     if not isinstance(body.get("includeResourceData"), bool | None):
         raise bad_request("Cannot convert a value of property 'includeResourceData' to type 'Edm.Boolean'.")
+
+
+def _check_length(body: Mapping[str, Any], name: str, limit: int) -> None:
+    if len(body.get(name) or "") > limit:
+        raise bad_request(f"Property {name} must not exceed {limit} characters.")
 
 
 def check_role(caller: Caller, resource: Resource, operation: str = "Create") -> None:
@@ -212,8 +217,7 @@ def certificate_of(body: Mapping[str, Any]) -> x509.Certificate:
     identifier = body.get("encryptionCertificateId")
     if not identifier:
         raise bad_request("encryptionCertificateId is a required property when includeResourceData is true.")
-    if len(identifier) > CERTIFICATE_ID_LIMIT:
-        raise bad_request(f"Property encryptionCertificateId must not exceed {CERTIFICATE_ID_LIMIT} characters.")
+    _check_length(body, "encryptionCertificateId", CERTIFICATE_ID_LIMIT)
     return _parse_certificate(body["encryptionCertificate"])
 
 

@@ -24,13 +24,17 @@ def parse(text: str) -> datetime:
     """Read an Edm.DateTimeOffset; the offset is mandatory. Digits beyond microseconds are cut off.
 
     Raises:
-        ValueError: the text is not a date, a time and an offset.
+        ValueError: the text is not a date, a time and an offset, or leads out of the years that there are.
     """
     found = _DATE_TIME_OFFSET.fullmatch(text)
     if found is None:
         raise ValueError(f"not an Edm.DateTimeOffset: {text[:64]!r}")
     fraction = (found["fraction"] or "").ljust(6, "0")[:6]
-    return datetime.fromisoformat(f"{found['seconds']}.{fraction}{found['offset'].upper()}").astimezone(UTC)
+    moment = datetime.fromisoformat(f"{found['seconds']}.{fraction}{found['offset'].upper()}")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"in no year from 1 to 9999 of UTC: {text[:64]!r}") from error
 
 
 def epoch_milliseconds(moment: datetime) -> int:

@@ -14,6 +14,7 @@
     │   ├── KeyVaultUnavailable
     │   ├── SigningKeysUnavailable
     │   ├── GraphUnavailable          ``retry_after`` says how long to leave Graph alone
+    │   │   └── PageTokensEnded       the window is too large for one walk; it goes on in smaller steps
     │   └── Busy                      another instance is at it
     ├── GraphFault                    Graph said no; the operator reads why in status, retried slowly
     │   ├── GraphNotFound      404
@@ -109,6 +110,10 @@ class GraphUnavailable(Unavailable):
         super().__init__(message)
         self.retry_after = retry_after
         self.throttled = throttled
+
+
+class PageTokensEnded(GraphUnavailable):
+    """Page tokens of an export end before the pages do."""
 
 
 class Busy(Unavailable):

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from shared.core.checkpoint import OVERLAP, UNAVAILABLE, Checkpoint, ExportProblem
 from shared.core.checkpoint_json import checkpoint_name, from_json, to_json, to_metadata
-from shared.core.errors import Busy, GraphFault, GraphNotFound, GraphRefused, GraphUnavailable
+from shared.core.errors import Busy, GraphFault, GraphNotFound, GraphRefused, GraphUnavailable, PageTokensEnded
 from shared.core.export_window import ExportWindow, from_message, is_asked_for, to_message
 from shared.flows.account import Account
 from shared.flows.export_items import ExportedItems
-from shared.flows.export_walk import PageTokensEnded, Walk
+from shared.flows.export_walk import Walk
 from shared.flows.rest import Resting
 from shared.flows.watch_claim import read_watch
 from shared.ports import SILENCE, Clock, Container, Doorbell, Exports, Pace, Telemetry
@@ -162,7 +162,9 @@ class Exporting:
         now = self.clock()
         flagged = kept.checkpoint.with_problem(ExportProblem(reason, sentence, since=now, retry_at=now))
         since = flagged.problem.since if flagged.problem else now
-        wait = min(max((now - since) / 2, FLAGGED_AT_FIRST), FLAGGED_AT_MOST)
+        # Trouble of Graph's is tried again by the next plan, until it has gone on for long.
+        at_first = timedelta(0) if reason == UNAVAILABLE else FLAGGED_AT_FIRST
+        wait = min(max((now - since) / 2, at_first), FLAGGED_AT_MOST)
         flagged = flagged.with_problem(ExportProblem(reason, sentence, since=since, retry_at=now + wait))
         logger.error("user %s is not exported: %s", window.user_id, sentence)
         try:

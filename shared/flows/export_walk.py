@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.core.errors import GraphNotFound, GraphRefused, GraphUnavailable
+from shared.core.errors import GraphNotFound, GraphRefused, GraphUnavailable, PageTokensEnded
 from shared.core.export_window import date_filter
 from shared.core.metrics import EXPORT_REQUESTS
 from shared.ports import SILENCE, ExportPage, Exports, Pace, Telemetry
@@ -25,10 +25,6 @@ TRIES = 4
 LONGEST_WAIT = timedelta(seconds=20)
 # Page tokens end at some time, nobody says when. Who starts a third time takes smaller steps instead.
 RESTARTS = 2
-
-
-class PageTokensEnded(GraphUnavailable):
-    """Page tokens end before the pages do: the window is too large for one walk."""
 
 
 @dataclass(slots=True)

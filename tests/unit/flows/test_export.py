@@ -254,6 +254,7 @@ class TestGraphRefuses:
         assert waits == [30, 60, 120, 240]
         assert problem is not None
         assert problem.reason == "unavailable"
+        assert problem.retry_at == setup.world.now, "the next plan tries again"
         assert setup.world.called("exports.first_page") == 5 * 4
 
     def test_pages_that_go_in_circles_end(self, setup: Exports) -> None:
