@@ -23,6 +23,9 @@ EMPTY = "=empty"
 LONG = "=sha256-"
 CONFLICT = "=conflict-"
 
+# Where a date's folders would be, for what has none.
+UNDATED = "undated"
+
 _OUTSIDE = re.compile(rb"[^A-Za-z0-9_.-]|\A\.|\.\Z")
 _OUTSIDE_OR_DOT = re.compile(rb"[^A-Za-z0-9_-]")
 _NAMESPACE = uuid.UUID("6f2f6f0e-5d0c-4f0b-9a55-6a0c1c1a5c0e")
@@ -55,7 +58,7 @@ def encode_part(text: object, *, keep_dots: bool = True) -> str:
 
 def date_folders(created: datetime | None) -> str:
     """``yyyy/MM/dd`` in UTC, or ``undated``."""
-    return "undated" if created is None else created.astimezone(UTC).date().isoformat().replace("-", "/")
+    return UNDATED if created is None else created.astimezone(UTC).date().isoformat().replace("-", "/")
 
 
 def archive_path(kind: ResourceKind, tenant_id: str, resource: Mapping[str, object]) -> ArchivePath:
@@ -73,6 +76,12 @@ def conflict_path(path: ArchivePath, content: bytes) -> ArchivePath:
     """Where different content rests that claims a name already taken: beside it, told apart by its own digest."""
     stem = path.name.removesuffix(".json")
     return ArchivePath(path.container, f"{stem}{CONFLICT}{hashlib.sha256(content).hexdigest()[:16]}.json")
+
+
+def identity_of(name: str) -> str:
+    """The part of an interaction's name that all of its versions share: ``archive_path`` leaves no dot in an id."""
+    folder, _, leaf = name.rpartition("/")
+    return f"{folder}/{leaf.partition('.')[0]}"
 
 
 def tombstone_path(

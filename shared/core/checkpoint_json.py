@@ -13,7 +13,7 @@ from math import isfinite
 
 from shared.core.checkpoint import ENTRY_BYTES, Checkpoint, ExportProblem, Look, Origin, is_dated, tally
 from shared.core.export_window import is_user_id
-from shared.core.instants import format_instant, parse_instant
+from shared.core.instants import expect_instant, format_known, parse_instant
 
 VERSION = 1
 PREFIX = "checkpoints/"
@@ -58,17 +58,17 @@ def to_json(checkpoint: Checkpoint) -> bytes:
     document = {
         "version": VERSION,
         "userId": checkpoint.user_id,
-        "since": _text(checkpoint.since),
-        "completeUntil": _text(checkpoint.complete_until),
-        "looks": [{"from": _text(each.begin), "at": _text(each.at)} for each in checkpoint.looks],
+        "since": format_known(checkpoint.since),
+        "completeUntil": format_known(checkpoint.complete_until),
+        "looks": [{"from": format_known(each.begin), "at": format_known(each.at)} for each in checkpoint.looks],
         "requests": checkpoint.requests,
         "problem": None
         if problem is None
         else {
             "reason": problem.reason,
             "sentence": problem.sentence,
-            "since": _text(problem.since),
-            "retryAt": _text(problem.retry_at),
+            "since": format_known(problem.since),
+            "retryAt": format_known(problem.retry_at),
         },
         "shown": {
             day: {origin.value: base64.b64encode(b"".join(sorted(each))).decode() for origin, each in shown.items()}
@@ -87,15 +87,15 @@ def from_json(content: bytes) -> Checkpoint:
             user_id=document["userId"],
             since=parse_instant(document["since"]),
             complete_until=parse_instant(document["completeUntil"]),
-            looks=tuple(Look(_instant(each["from"]), _instant(each["at"])) for each in document["looks"]),
+            looks=tuple(Look(expect_instant(each["from"]), expect_instant(each["at"])) for each in document["looks"]),
             requests=int(document["requests"]),
             problem=None
             if problem is None
             else ExportProblem(
                 str(problem["reason"]),
                 str(problem["sentence"]),
-                _instant(problem["since"]),
-                _instant(problem["retryAt"]),
+                expect_instant(problem["since"]),
+                expect_instant(problem["retryAt"]),
             ),
             shown={
                 day: {Origin(origin): _entries(text) for origin, text in shown.items()}
@@ -113,13 +113,13 @@ def to_metadata(checkpoint: Checkpoint) -> dict[str, str]:
     looks = sorted(checkpoint.looks, key=lambda each: each.at, reverse=True)[:LOOKS_TOLD]
     counts = {day: tally(checkpoint.shown[day]) for day in dated}
     told = {
-        "since": _text(checkpoint.since),
-        "completeuntil": _text(checkpoint.complete_until),
+        "since": format_known(checkpoint.since),
+        "completeuntil": format_known(checkpoint.complete_until),
         "looks": " ".join(f"{_epoch(each.begin)}/{_epoch(each.at)}" for each in looks),
         "requests": str(checkpoint.requests),
         "perday": f"{_per_day(counts):.1f}",
         "reason": problem.reason if problem else None,
-        "retryat": _text(problem.retry_at) if problem else None,
+        "retryat": format_known(problem.retry_at) if problem else None,
         "tallies": " ".join(
             f"{day}:{'.'.join(str(counts[day][origin]) for origin in _ORIGINS)}" for day in dated[-DAYS_TOLD:]
         ),
@@ -172,14 +172,3 @@ def _epoch(instant: datetime) -> int:
 def _entries(text: str) -> frozenset[bytes]:
     joined = base64.b64decode(text, validate=True)
     return frozenset(joined[start : start + ENTRY_BYTES] for start in range(0, len(joined), ENTRY_BYTES))
-
-
-def _instant(text: object) -> datetime:
-    instant = parse_instant(text)
-    if instant is None:
-        raise ValueError
-    return instant
-
-
-def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else format_instant(instant)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.core.errors import MalformedNotification
-from shared.core.instants import format_instant, parse_instant
+from shared.core.instants import expect_instant, format_instant
 
 VERSION = 1
 
@@ -74,17 +74,10 @@ def from_json(content: bytes) -> DeadLetter:
             detail=str(document["detail"]),
             item=document["item"],
             validation_tokens=tuple(document["validationTokens"]),
-            received_at=_instant(document["receivedAt"]),
+            received_at=expect_instant(document["receivedAt"]),
             attempts=int(document["attempts"]),
             post=str(document["post"]),
             position=int(document["position"]),
         )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise MalformedNotification("the blob among the dead letters is none of ours") from None
-
-
-def _instant(text: object) -> datetime:
-    instant = parse_instant(text)
-    if instant is None:
-        raise ValueError
-    return instant

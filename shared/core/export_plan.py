@@ -120,8 +120,9 @@ def plan(tenant: Tenant, *, start: datetime, budget: int, now: datetime) -> Plan
     spent = sum(planner.line(user).cost for user in waiting)
     # Ordered first, and only then asked what it costs: most of a large tenant does not come up for that.
     once_more = {user for user in waiting if now - tenant.queued[user] >= AGAIN_AFTER}
-    ordered = sorted((*planner.urgency(user), user) for user in planner.candidates() if user not in waiting)
-    ordered += sorted((Due.SPARE, tenant.queued[user], user) for user in planner.candidates() if user in once_more)
+    candidates = list(planner.candidates())
+    ordered = sorted((*planner.urgency(user), user) for user in candidates if user not in waiting)
+    ordered += sorted((Due.SPARE, tenant.queued[user], user) for user in candidates if user in once_more)
     windows: list[Planned] = []
     for due, _, user in ordered:
         if spent >= (budget * SPARE_SHARE if due is Due.SPARE else budget):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from shared.core.instants import format_instant, parse_instant
+from shared.core.instants import format_instant, format_known, parse_instant
 
 VERSION = 1
 PLAN = "exports/plan.json"
@@ -35,7 +35,7 @@ def to_json(state: ExportState) -> bytes:
     """The plan's blob, UTF-8 JSON."""
     document = {
         "version": VERSION,
-        "plannedAt": _text(state.planned_at),
+        "plannedAt": format_known(state.planned_at),
         "rung": state.rung,
         "queued": {user: format_instant(at) for user, at in state.queued.items()},
         "left": {user: format_instant(at) for user, at in state.left.items()},
@@ -60,7 +60,3 @@ def from_json(content: bytes) -> ExportState:
 def _instants(texts: Mapping[str, object]) -> dict[str, datetime]:
     read = {user: parse_instant(text) for user, text in texts.items()}
     return {user: instant for user, instant in read.items() if instant is not None}
-
-
-def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else format_instant(instant)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from shared.core.errors import MalformedNotification
-from shared.core.instants import format_instant, parse_instant
+from shared.core.instants import expect_instant, format_instant, parse_instant
 
 VERSION = 1
 PAGE_SIZE = 100
@@ -75,8 +75,8 @@ def from_message(text: str) -> ExportWindow:
         document = json.loads(text)
         return ExportWindow(
             user_id=_user_id(document["userId"]),
-            begin=_instant(document["from"]),
-            planned_at=_instant(document["plannedAt"]),
+            begin=expect_instant(document["from"]),
+            planned_at=expect_instant(document["plannedAt"]),
             resumed=_resumed(document.get("resumed")),
             attempt=int(document["attempt"]),
         )
@@ -109,20 +109,13 @@ def _resumed(fields: Mapping[str, object] | None) -> Resumed | None:
     step = timedelta(seconds=float(str(fields["stepSeconds"])))
     if step <= timedelta(0):
         raise ValueError
-    return Resumed(_instant(fields["doneUntil"]), _instant(fields["startedAt"]), step)
+    return Resumed(expect_instant(fields["doneUntil"]), expect_instant(fields["startedAt"]), step)
 
 
 def _user_id(text: str | None) -> str | None:
     if text is not None and not is_user_id(text):
         raise ValueError
     return text
-
-
-def _instant(text: object) -> datetime:
-    instant = parse_instant(text)
-    if instant is None:
-        raise ValueError
-    return instant
 
 
 def _bounds(begin: datetime, end: datetime) -> tuple[datetime, datetime]:

@@ -26,3 +26,16 @@ def parse_instant(text: object) -> datetime | None:
 def format_instant(instant: datetime) -> str:
     """The instant in UTC as ``2026-01-31T08:30:00.123456Z``."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def expect_instant(text: object) -> datetime:
+    """As ``parse_instant``, where nothing but an instant will do. Raises ValueError."""
+    instant = parse_instant(text)
+    if instant is None:
+        raise ValueError
+    return instant
+
+
+def format_known(instant: datetime | None) -> str | None:
+    """As ``format_instant``; None, which JSON writes as null, where there is none."""
+    return None if instant is None else format_instant(instant)

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.core.instants import format_instant, parse_instant
+from shared.core.instants import format_known, parse_instant
 
 VERSION = 1
 # Where it is kept in the container ``state``.
@@ -44,7 +44,11 @@ class RequestBudget:
 
 def to_json(budget: RequestBudget) -> bytes:
     """The ledger's content, UTF-8 JSON."""
-    document = {"version": VERSION, "nextSlot": _text(budget.next_slot), "notBefore": _text(budget.not_before)}
+    document = {
+        "version": VERSION,
+        "nextSlot": format_known(budget.next_slot),
+        "notBefore": format_known(budget.not_before),
+    }
     return json.dumps(document).encode()
 
 
@@ -55,7 +59,3 @@ def from_json(content: bytes) -> RequestBudget:
         return RequestBudget(parse_instant(document["nextSlot"]), parse_instant(document["notBefore"]))
     except (KeyError, TypeError, ValueError, RecursionError):
         return RequestBudget()
-
-
-def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else format_instant(instant)

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 
-from shared.core.instants import format_instant, parse_instant
+from shared.core.instants import expect_instant, format_known, parse_instant
 from shared.core.subscription_watch import Problem, Tracked, Watch
 
 VERSION = 1
@@ -15,33 +14,37 @@ def to_json(watch: Watch) -> bytes:
     return json.dumps(
         {
             "version": VERSION,
-            "reconciledAt": _text(watch.reconciled_at),
-            "notBefore": _text(watch.not_before),
-            "awaited": {key: _text(since) for key, since in watch.awaited.items()},
-            "notifiedSince": {key: _text(since) for key, since in watch.notified.items()},
+            "reconciledAt": format_known(watch.reconciled_at),
+            "notBefore": format_known(watch.not_before),
+            "awaited": {key: format_known(since) for key, since in watch.awaited.items()},
+            "notifiedSince": {key: format_known(since) for key, since in watch.notified.items()},
             "claimedBy": watch.claimed_by,
-            "claimedUntil": _text(watch.claimed_until),
+            "claimedUntil": format_known(watch.claimed_until),
             "subscriptions": {
                 key: {
                     "id": each.id,
                     "resource": each.resource,
-                    "expirationDateTime": _text(each.expires_at),
+                    "expirationDateTime": format_known(each.expires_at),
                     "encryptionCertificateId": each.certificate_id,
-                    "lastLive": _text(each.last_live),
-                    "challengedAt": _text(each.challenged_at),
-                    "refusedSince": _text(each.refused_since),
-                    "hintedAt": _text(each.hinted_at),
-                    "missedAt": _text(each.missed_at),
-                    "renewedAt": _text(each.renewed_at),
-                    "authorisedAt": _text(each.authorised_at),
-                    "unseenSince": _text(each.unseen_since),
-                    "seenAgainAt": _text(each.seen_again_at),
+                    "lastLive": format_known(each.last_live),
+                    "challengedAt": format_known(each.challenged_at),
+                    "refusedSince": format_known(each.refused_since),
+                    "hintedAt": format_known(each.hinted_at),
+                    "missedAt": format_known(each.missed_at),
+                    "renewedAt": format_known(each.renewed_at),
+                    "authorisedAt": format_known(each.authorised_at),
+                    "unseenSince": format_known(each.unseen_since),
+                    "seenAgainAt": format_known(each.seen_again_at),
                     "predecessor": each.predecessor,
                 }
                 for key, each in watch.tracked.items()
             },
             "problems": {
-                key: {"sentence": each.sentence, "since": _text(each.since), "retryAt": _text(each.retry_at)}
+                key: {
+                    "sentence": each.sentence,
+                    "since": format_known(each.since),
+                    "retryAt": format_known(each.retry_at),
+                }
                 for key, each in watch.problems.items()
             },
         },
@@ -55,15 +58,15 @@ def from_json(content: bytes) -> Watch:
         return Watch(
             tracked={key: _tracked(each) for key, each in document["subscriptions"].items()},
             problems={
-                key: Problem(str(each["sentence"]), _instant(each["since"]), _instant(each["retryAt"]))
+                key: Problem(str(each["sentence"]), expect_instant(each["since"]), expect_instant(each["retryAt"]))
                 for key, each in document["problems"].items()
             },
             reconciled_at=parse_instant(document["reconciledAt"]),
             claimed_by=document["claimedBy"],
             claimed_until=parse_instant(document["claimedUntil"]),
             not_before=parse_instant(document["notBefore"]),
-            awaited={key: _instant(since) for key, since in document["awaited"].items()},
-            notified={key: _instant(since) for key, since in document.get("notifiedSince", {}).items()},
+            awaited={key: expect_instant(since) for key, since in document["awaited"].items()},
+            notified={key: expect_instant(since) for key, since in document.get("notifiedSince", {}).items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise ValueError("the blob with the subscriptions' state is none of ours") from None
@@ -74,9 +77,9 @@ def _tracked(fields: Mapping[str, object]) -> Tracked:
     return Tracked(
         id=str(fields["id"]),
         resource=str(fields["resource"]),
-        expires_at=_instant(fields["expirationDateTime"]),
+        expires_at=expect_instant(fields["expirationDateTime"]),
         certificate_id=None if certificate_id is None else str(certificate_id),
-        last_live=_instant(fields["lastLive"]),
+        last_live=expect_instant(fields["lastLive"]),
         challenged_at=parse_instant(fields["challengedAt"]),
         refused_since=parse_instant(fields["refusedSince"]),
         hinted_at=parse_instant(fields["hintedAt"]),
@@ -87,14 +90,3 @@ def _tracked(fields: Mapping[str, object]) -> Tracked:
         seen_again_at=parse_instant(fields["seenAgainAt"]),
         predecessor=None if fields["predecessor"] is None else str(fields["predecessor"]),
     )
-
-
-def _instant(text: object) -> datetime:
-    instant = parse_instant(text)
-    if instant is None:
-        raise ValueError
-    return instant
-
-
-def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else format_instant(instant)

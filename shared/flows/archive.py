@@ -1,7 +1,6 @@
 """One item comes to rest: who vouches for it, what is in it, where it belongs, and is it there already."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +18,6 @@ from shared.flows.fetch import Fetching
 from shared.flows.genuine import Genuineness
 from shared.flows.rest import SOURCE, Outcome, Resting
 from shared.ports import KeyRing
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

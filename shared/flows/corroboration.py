@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 
+from shared.core.archive_path import UNDATED, identity_of
 from shared.ports import Container
 
 # Where late notifications are noted in the container ``state``, by the day of the interaction.
@@ -18,9 +19,9 @@ _DAY_OF_NAME = re.compile(r"[^/]+/(\d{4})/(\d{2})/(\d{2})/")
 def note_corroborated(state: Container, name: str) -> None:
     """A notification brought what the export had archived before; twice is once. Raises StorageUnavailable."""
     found = _DAY_OF_NAME.match(name)
-    day = "-".join(found.groups()) if found else "undated"
+    day = "-".join(found.groups()) if found else UNDATED
     # By what is counted: an interaction, whatever its versions.
-    state.create(f"{CAME_AFTER_ALL}{day}/{hashlib.sha256(_identity(name).encode()).hexdigest()}.json", b"{}", {})
+    state.create(f"{CAME_AFTER_ALL}{day}/{hashlib.sha256(identity_of(name).encode()).hexdigest()}.json", b"{}", {})
 
 
 def came_after_all(state: Container, day: str) -> int:
@@ -37,13 +38,7 @@ def _identities(names: Iterator[str]) -> Iterator[str]:
     # Names come in order, so versions of one interaction are neighbours.
     last = ""
     for name in names:
-        identity = _identity(name)
+        identity = identity_of(name)
         if identity != last:
             yield identity
         last = identity
-
-
-def _identity(name: str) -> str:
-    # {…}/{id}.{etag}.json: an id holds no dot.
-    folder, _, leaf = name.rpartition("/")
-    return f"{folder}/{leaf.partition('.')[0]}"

@@ -17,6 +17,7 @@ from shared.core.export_window import ExportWindow, from_message, is_asked_for, 
 from shared.flows.account import Account
 from shared.flows.export_items import ExportedItems
 from shared.flows.export_walk import Walk
+from shared.flows.guarded import GuardedBlob
 from shared.flows.rest import Resting
 from shared.flows.watch_claim import read_watch
 from shared.ports import SILENCE, Clock, Container, Doorbell, Exports, Pace, Telemetry
@@ -177,31 +178,21 @@ class Exporting:
 class _Kept:
     """A checkpoint and the blob that keeps it."""
 
-    state: Container
-    name: str
+    blob: GuardedBlob
     checkpoint: Checkpoint
-    etag: str | None
 
     @classmethod
     def read(cls, state: Container, name: str, user_id: str | None) -> "_Kept":
         """The checkpoint as it is; a fresh one where there is none."""
-        blob = state.read(name)
-        return cls(
-            state, name, Checkpoint(user_id) if blob is None else from_json(blob.content), blob.etag if blob else None
-        )
+        guarded = GuardedBlob(state, name)
+        blob = guarded.read()
+        return cls(guarded, Checkpoint(user_id) if blob is None else from_json(blob.content))
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write, guarded. Raises Busy where another instance has written since we read."""
-        content, metadata = to_json(checkpoint), to_metadata(checkpoint)
-        if self.etag is None:
-            self.state.create(self.name, content, metadata)
-        else:
-            self.state.replace(self.name, content, self.etag, metadata)
-        # Read back whatever it said: an acknowledgement may have been lost, and the next write needs the new ETag.
-        blob = self.state.read(self.name)
-        if blob is None or blob.content != content:
+        if not self.blob.write(to_json(checkpoint), to_metadata(checkpoint)):
             raise Busy("another exporter has moved its checkpoint meanwhile; this one stops")
-        self.checkpoint, self.etag = checkpoint, blob.etag
+        self.checkpoint = checkpoint
 
 
 def _reason(error: GraphFault) -> str:

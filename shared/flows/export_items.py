@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.core.archive_path import ArchivePath, archive_path, encode_part
+from shared.core.archive_path import UNDATED, ArchivePath, archive_path, encode_part, identity_of
 from shared.core.checkpoint import ENTRY_BYTES, IDENTITY_BYTES, MAX_REMEMBERED, REMEMBERED, Checkpoint, Origin
 from shared.core.dead_letter import DeadLetter
 from shared.core.errors import MalformedContent
@@ -17,10 +16,6 @@ from shared.flows.account import Account
 from shared.flows.dead_letters import EXPORTED, park
 from shared.flows.rest import SOURCE, Outcome, Rested, Resting
 from shared.ports import SILENCE, Clock, Container, Telemetry
-
-logger = logging.getLogger(__name__)
-
-UNDATED = "undated"
 
 
 @dataclass(slots=True)
@@ -122,9 +117,7 @@ def _checked(item: object) -> Mapping[str, object]:
 
 
 def _entry(path: ArchivePath, canonical: str) -> bytes:
-    # {…}/{id}.{etag}.json: without what tells its versions apart it is the interaction's identity.
-    folder, _, leaf = path.name.rpartition("/")
-    identity = hashlib.sha256(f"{folder}/{leaf.partition('.')[0]}".encode()).digest()[:IDENTITY_BYTES]
+    identity = hashlib.sha256(identity_of(path.name).encode()).digest()[:IDENTITY_BYTES]
     version = hashlib.sha256(f"{path.name} {canonical}".encode()).digest()[: ENTRY_BYTES - IDENTITY_BYTES]
     return identity + version
 

@@ -27,6 +27,7 @@ from shared.core.request_budget import REQUESTS_PER_SECOND
 from shared.flows.corroboration import archived_of, came_after_all
 from shared.flows.export_report import read_object
 from shared.flows.export_tenant import Gathered, Gathering
+from shared.flows.guarded import GuardedBlob
 from shared.ports import Clock, Container, Doorbell
 
 logger = logging.getLogger(__name__)
@@ -57,16 +58,18 @@ class Planning:
             logger.warning("%s", error)
 
     def _plan(self, gathering: Gathering) -> None:
-        kept, now = _Kept.read(self.state), self.clock()
-        gathered = gathering.gather(kept.plan.without_doubt(), now)
+        kept, now = GuardedBlob(self.state, PLAN), self.clock()
+        before = kept.read()
+        last = ExportState() if before is None else from_json(before.content)
+        gathered = gathering.gather(last.without_doubt(), now)
         tenant = gathered.tenant
         made = plan(tenant, start=gathering.start, budget=self.budget, now=now)
         waiting = {user: at for user, at in tenant.queued.items() if is_waiting(tenant.progress.get(user), at, now)}
         queued = {**waiting, **{line.user: now for line in made.windows}}
         written = ExportState(now, queued, gathered.left, rung=False)
-        kept.save(written)
+        _save(kept, written)
         self.doorbell.ring_all(to_message(line.window(now)) for line in made.windows)
-        kept.save(replace(written, rung=True))
+        _save(kept, replace(written, rung=True))
         gathering.close_gaps(tenant, now)
         self._tell(gathering, gathered, made, len(queued))
         logger.info("%d export windows put on the queue, about %d requests", len(made.windows), made.cost)
@@ -109,32 +112,9 @@ class Planning:
         return documents
 
 
-@dataclass(slots=True)
-class _Kept:
-    """The last plan and the blob that keeps it."""
-
-    state: Container
-    plan: ExportState
-    etag: str | None
-
-    @classmethod
-    def read(cls, state: Container) -> "_Kept":
-        """The last plan; an empty one where there is none."""
-        blob = state.read(PLAN)
-        return cls(state, from_json(blob.content), blob.etag) if blob else cls(state, ExportState(), None)
-
-    def save(self, made: ExportState) -> None:
-        """Write, guarded. Raises Busy where another planner has written since we read."""
-        content = to_json(made)
-        if self.etag is None:
-            self.state.create(PLAN, content, {})
-        else:
-            self.state.replace(PLAN, content, self.etag)
-        # Read back whatever it said: an acknowledgement may have been lost, and the next write needs the new ETag.
-        blob = self.state.read(PLAN)
-        if blob is None or blob.content != content:
-            raise Busy("another instance has planned the exports meanwhile; this one stops")
-        self.plan, self.etag = made, blob.etag
+def _save(kept: GuardedBlob, made: ExportState) -> None:
+    if not kept.write(to_json(made)):
+        raise Busy("another instance has planned the exports meanwhile; this one stops")
 
 
 def _list(value: object) -> list[dict[str, object]]:

@@ -11,7 +11,7 @@ from shared.core.export_plan import Tenant
 from shared.core.export_state import PLAN, SUMMARY
 from shared.core.export_state import from_json as plan_from_json
 from shared.core.export_summary import leaving, oldest, problem_document, states
-from shared.core.instants import format_instant
+from shared.core.instants import format_known
 from shared.core.request_budget import REQUESTS_PER_SECOND
 from shared.ports import Clock, Container
 
@@ -67,7 +67,7 @@ class ExportReporting:
         looked_at = tenant.users | leaving(tenant, now)
         return {
             **states(tenant, now),
-            "oldestCompleteUntil": None if until is None else format_instant(until),
+            "oldestCompleteUntil": format_known(until),
             "lagSeconds": None if until is None else round((now - until).total_seconds()),
             "flagged": self._flagged({user: each for user, each in tenant.progress.items() if user in looked_at}),
         }

@@ -4,7 +4,6 @@ Chats can be asked for (https://learn.microsoft.com/graph/api/chat-get). For ``i
 no such request; where Graph refuses it, the export brings the interaction, and is asked to.
 """
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,8 +17,6 @@ from shared.core.subscription_watch import WITHOUT_CONTENT, Gap
 from shared.flows.gaps import ask_for_export
 from shared.flows.watch_claim import read_watch
 from shared.ports import Container, Graph
-
-logger = logging.getLogger(__name__)
 
 _AN_HOUR = timedelta(hours=1)
 # A notification is an hour late at most, and repeated for four. One of a change may be about something older.

@@ -5,7 +5,7 @@ import logging
 import uuid
 from collections.abc import Iterator
 
-from shared.core.instants import format_instant, parse_instant
+from shared.core.instants import expect_instant, format_instant
 from shared.core.subscription_watch import EXPORTED_GAPS, GAPS, LOST_GAPS, Gap
 from shared.ports import Container
 
@@ -45,9 +45,7 @@ def close(state: Container, name: str, folder: str) -> None:
 def _parse(content: bytes) -> Gap | None:
     try:
         note = json.loads(content)
-        begin, end = parse_instant(note["from"]), parse_instant(note["to"])
-        if begin is None or end is None:
-            return None
+        begin, end = expect_instant(note["from"]), expect_instant(note["to"])
         return Gap(str(note["resource"]), begin, end, str(note["reason"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -6,7 +6,7 @@ from itertools import islice
 
 from shared.core.errors import CannotArchive, KeyVaultUnavailable
 from shared.core.inbox_name import LIFECYCLE, NOTIFICATIONS
-from shared.core.instants import format_instant
+from shared.core.instants import format_instant, format_known
 from shared.core.subscription_rules import DesiredSubscription
 from shared.core.subscription_watch import GAPS, LOST_GAPS, WATCH, Watch
 from shared.core.watch_json import from_json
@@ -71,7 +71,7 @@ class Reporting:
         keys = dict.fromkeys([*(each.key for each in self.desired or ()), *watch.tracked, *watch.problems])
         return {
             "managed": self.desired is not None,
-            "reconciledAt": _instant(watch.reconciled_at),
+            "reconciledAt": format_known(watch.reconciled_at),
             "live": sum(each.expires_at > now for each in watch.tracked.values()),
             "gapsToExport": _count(self.state, GAPS),
             "gapsLost": _count(self.state, LOST_GAPS),
@@ -103,17 +103,13 @@ def _subscription(key: str, watch: Watch, now: datetime) -> dict[str, object]:
         "resource": tracked.resource if tracked else key,
         "id": tracked.id if tracked else None,
         "live": live,
-        "expirationDateTime": _instant(tracked.expires_at) if tracked else None,
+        "expirationDateTime": format_known(tracked.expires_at) if tracked else None,
         "secondsToExpiry": round((tracked.expires_at - now).total_seconds()) if tracked else None,
         "encryptionCertificateId": tracked.certificate_id if tracked else None,
         "problem": problem.sentence if problem else None,
-        "problemSince": _instant(problem.since) if problem else None,
-        "retryAt": _instant(problem.retry_at) if problem else None,
+        "problemSince": format_known(problem.since) if problem else None,
+        "retryAt": format_known(problem.retry_at) if problem else None,
     }
-
-
-def _instant(instant: datetime | None) -> str | None:
-    return None if instant is None else format_instant(instant)
 
 
 def _count(container: Container, prefix: str) -> int:

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.activity import Hour, from_json
+from shared.core.archive_path import UNDATED
 from shared.core.checkpoint import ENTRY_BYTES, IDENTITY_BYTES, REMEMBERED, Checkpoint, tally
 from shared.core.errors import StorageUnavailable
 from shared.core.metrics import CONFLICTS, DEAD_LETTERS_PARKED, DUPLICATES, INTERACTIONS_ARCHIVED
 from shared.flows import export_items
 from shared.flows.account import Account
-from shared.flows.export_items import UNDATED, ExportedItems
+from shared.flows.export_items import ExportedItems
 from shared.flows.rest import Resting
 from tests.fake_telemetry import MemoryTelemetry
 from tests.fakes import NOW, MemoryContainer, World
