@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.core.instants import parse_instant
 from shared.core.resources import OTHER_CONTAINER, ResourceKind, version_of
@@ -22,6 +22,9 @@ MISSING = "=none"
 EMPTY = "=empty"
 LONG = "=sha256-"
 CONFLICT = "=conflict-"
+
+# Graph repeats a post for so long: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
+REPEATED_FOR = timedelta(hours=4)
 
 # Where a date's folders would be, for what has none.
 UNDATED = "undated"
@@ -84,13 +87,19 @@ def identity_of(name: str) -> str:
     return f"{folder}/{leaf.partition('.')[0]}"
 
 
-def tombstone_path(
+def tombstone_paths(
     kind: ResourceKind, tenant_id: str, resource_id: str | None, received_at: datetime, fingerprint: str
-) -> ArchivePath:
-    """Where the record of a deletion rests. The same ``fingerprint`` gives the same name, so a repeat adds nothing."""
+) -> list[ArchivePath]:
+    """Where the record of a deletion rests; then, where a repeat may have come on another day, where that rests.
+
+    The same ``fingerprint`` received on the same day gives the same name, so a repeat adds nothing.
+    """
     unique = uuid.uuid5(_NAMESPACE, fingerprint)
     leaf = f"{encode_part(resource_id, keep_dots=False)}.{unique}.json"
-    return ArchivePath(kind.container, "/".join([*_owner(kind, tenant_id), "deleted", date_folders(received_at), leaf]))
+    heard = (received_at, received_at - REPEATED_FOR, received_at + REPEATED_FOR)
+    days = dict.fromkeys(date_folders(each) for each in heard)
+    owner = _owner(kind, tenant_id)
+    return [ArchivePath(kind.container, "/".join([*owner, "deleted", day, leaf])) for day in days]
 
 
 def dead_letter_name(reason: str, received_at: datetime, fingerprint: str) -> str:

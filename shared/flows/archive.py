@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.core.archive_path import ArchivePath, archive_path, encode_part, tombstone_path
+from shared.core.archive_path import ArchivePath, archive_path, encode_part, tombstone_paths
 from shared.core.decryption import decrypt
 from shared.core.errors import ClientStateMismatch, IdentityMismatch, NoResourceData, NotGenuine
 from shared.core.instants import format_instant
@@ -124,7 +124,9 @@ class Archiving:
             "receivedAt": format_instant(received_at),
             **said,
         }
-        path = tombstone_path(kind, tenant_id, notification.resource_id, received_at, fingerprint)
+        path, *repeats = tombstone_paths(kind, tenant_id, notification.resource_id, received_at, fingerprint)
+        if any(self.resting.holds(each, fingerprint) for each in repeats):
+            return Outcome.DUPLICATE
         metadata = _metadata(notification, tenant_id, received_at, None)
         return self.resting.rest(path, json.dumps(tombstone).encode(), fingerprint, metadata).outcome
 

@@ -74,6 +74,11 @@ class Resting:
         outcome = Outcome.CONFLICT if container.create(beside.name, content, marked) else Outcome.DUPLICATE
         return Rested(outcome, there.source)
 
+    def holds(self, path: ArchivePath, canonical: str) -> bool:
+        """Whether this very resource rests there already. Raises StorageUnavailable."""
+        there = _look(self.containers[path.container], path)
+        return there is not None and there.canonical == canonical
+
     def _tell_conflict(self, path: ArchivePath, beside: ArchivePath) -> None:
         note = json.dumps({"container": path.container, "name": path.name, "beside": beside.name}).encode()
         if self.state.create(f"conflicts/{hashlib.sha256(beside.name.encode()).hexdigest()}.json", note, {}):

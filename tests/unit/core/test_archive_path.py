@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from shared.core.archive_path import (
     MAX_PART,
+    REPEATED_FOR,
     archive_path,
     conflict_path,
     date_folders,
     dead_letter_name,
     encode_part,
-    tombstone_path,
+    tombstone_paths,
 )
 from shared.core.resources import AI_INTERACTION, CHAT, ResourceKind, kind_of
 from tests.graph_posts import TENANT, interaction, payload
@@ -221,7 +222,7 @@ def test_the_longest_names_fit_into_storage() -> None:
         path = archive_path(kind, "t" * 2048, long)
         assert len(path.name) < 1024
         assert len(conflict_path(path, b"{}").name) < 1024
-        assert len(tombstone_path(kind, "t" * 2048, "é" * 2048, RECEIVED_AT, "f").name) < 1024
+        assert len(tombstone_paths(kind, "t" * 2048, "é" * 2048, RECEIVED_AT, "f")[0].name) < 1024
 
 
 def test_the_order_of_properties_does_not_move_a_resource() -> None:
@@ -283,7 +284,7 @@ def test_no_version_can_claim_the_name_of_a_conflict() -> None:
 
 
 def test_a_tombstone_rests_under_the_day_it_was_received() -> None:
-    path = tombstone_path(AI_INTERACTION, TENANT.upper(), "1767605401234", RECEIVED_AT, "said")
+    path, *_ = tombstone_paths(AI_INTERACTION, TENANT.upper(), "1767605401234", RECEIVED_AT, "said")
 
     assert path.container == "interactions"
     assert re.fullmatch(rf"{TENANT}/deleted/2026/01/05/1767605401234\.[0-9a-f-]{{36}}\.json", path.name)
@@ -291,11 +292,23 @@ def test_a_tombstone_rests_under_the_day_it_was_received() -> None:
 
 def test_the_same_deletion_has_one_tombstone_and_another_one_its_own() -> None:
     def name(resource_id: str | None, said: str) -> str:
-        return tombstone_path(AI_INTERACTION, TENANT, resource_id, RECEIVED_AT, said).name
+        return tombstone_paths(AI_INTERACTION, TENANT, resource_id, RECEIVED_AT, said)[0].name
 
     assert name("1", "said") == name("1", "said")
     assert len({name("1", "said"), name("1", "else"), name("2", "said"), name(None, "said"), name("a.b", "said")}) == 5
     assert "/a=2Eb." in name("a.b", "said")
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - strategy's bounds
+    st.timedeltas(timedelta(0), REPEATED_FOR),
+)
+def test_a_repeat_knows_where_the_first_rests_and_the_first_where_a_repeat(first: datetime, later: timedelta) -> None:
+    told, again = (tombstone_paths(AI_INTERACTION, TENANT, "1", at, "said") for at in (first, first + later))
+
+    assert told[0] in again
+    assert again[0] in told
+    assert len(told) <= 2
 
 
 def test_a_dead_letter_rests_under_its_reason() -> None:

@@ -1,6 +1,6 @@
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -384,6 +384,16 @@ class TestADeletion:
         capture.archiving.archive(deletion(), Provenance(NOW))
 
         assert capture.archiving.archive(deletion(**again), Provenance(NOW + timedelta(hours=1))) is Outcome.DUPLICATE
+        assert len(capture.archived) == 1
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_said_again_after_midnight_it_adds_nothing_whichever_is_stored_first(
+        self, capture: Capture, *, first: bool
+    ) -> None:
+        said = [Provenance(datetime(2026, 1, 5, 23, 59, tzinfo=UTC)), Provenance(datetime(2026, 1, 6, 3, tzinfo=UTC))]
+        outcomes = [capture.archiving.archive(deletion(), each) for each in (said if first else reversed(said))]
+
+        assert outcomes == [Outcome.ARCHIVED, Outcome.DUPLICATE]
         assert len(capture.archived) == 1
 
     def test_two_deletions_have_two_tombstones(self, capture: Capture) -> None:
