@@ -16,6 +16,7 @@ from azure.core.paging import ItemPaged
 from azure.storage.blob import BlobPrefix, ContainerClient, ContentSettings, LinearRetry
 
 from shared.adapters.request_ids import note_request_ids
+from shared.adapters.storage_conflict import is_there_already
 from shared.core.errors import StorageUnavailable
 from shared.core.metrics import DEPENDENCY_FAILURES
 from shared.ports import SILENCE, Blob, Telemetry
@@ -137,7 +138,10 @@ class BlobContainer:
     def _create(self, name: str, content: bytes, metadata: Mapping[str, str]) -> bool:
         try:
             self._upload(name, content, metadata)
-        except ResourceExistsError:
+        except ResourceExistsError as error:
+            # A policy that keeps the blob as it is answers otherwise: then only a look tells.
+            if not is_there_already(error) and not self._exists(name):
+                raise
             return False
         except ResourceNotFoundError:
             # Only a missing container answers 404 to a write: a fresh deployment's first one.
@@ -145,6 +149,9 @@ class BlobContainer:
                 self._client.create_container()
             self._upload(name, content, metadata)
         return True
+
+    def _exists(self, name: str) -> bool:
+        return self._client.get_blob_client(name).exists()
 
     def _upload(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
         client = self._client.get_blob_client(name)

@@ -19,6 +19,7 @@ from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from shared.adapters.request_ids import note_request_ids
+from shared.adapters.storage_conflict import is_there_already
 from shared.core.errors import StorageUnavailable
 from shared.core.instants import format_instant
 from shared.core.metrics import DEPENDENCY_FAILURES
@@ -115,9 +116,12 @@ class BlobInbox:
 
     async def _upload(self, name: str, body: bytes, metadata: dict[str, str]) -> None:
         client = self._container().get_blob_client(name)
-        # The name is a fresh UUID: if it exists, an earlier try of this very call wrote it and its answer was lost.
-        with suppress(ResourceExistsError):
+        try:
             await client.upload_blob(body, overwrite=False, metadata=metadata, content_settings=_JSON)
+        except ResourceExistsError as error:
+            # The name is a fresh UUID: if it exists, an earlier try of this very call wrote it and its answer was lost.
+            if not is_there_already(error):
+                raise
 
     async def _create_container(self) -> None:
         with suppress(ResourceExistsError):

@@ -13,6 +13,7 @@ from local.free_ports import free_ports
 from shared.adapters.blob_container import open_container
 from shared.adapters.blob_inbox import INBOX, PATIENCE_SECONDS, BlobInbox, open_inbox
 from shared.core.errors import StorageUnavailable
+from tests.integration.adapters.refusing_storage import refusing_storage
 
 RECEIVED = datetime(2026, 1, 31, 8, 30, 0, 123456, tzinfo=UTC)
 # The contract's two seconds, of which the rest of the answer needs little.
@@ -90,3 +91,12 @@ async def test_storage_that_refuses_is_unavailable() -> None:
             await writer.keep("n", b"", RECEIVED)
         with pytest.raises(StorageUnavailable):
             await writer.check()
+
+
+@pytest.mark.parametrize("code", ["ContainerBeingDeleted", "ContainerDisabled", "AccountBeingCreated", ""])
+async def test_a_conflict_that_is_not_the_blobs_own_is_no_success(code: str) -> None:
+    # The container is being deleted, say: for half a minute everything is a conflict, and nothing is written.
+    with refusing_storage(409, code) as connection_string:
+        async with inbox(connection_string) as writer:
+            with pytest.raises(StorageUnavailable):
+                await writer.keep("n", b"", RECEIVED)
