@@ -3,6 +3,7 @@
 https://learn.microsoft.com/graph/api/resources/subscription
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import jwt
@@ -15,6 +16,8 @@ from shared.core.graph_fault import fault
 from shared.core.graph_subscription import parse_subscription
 from shared.core.subscription import ActualSubscription
 from shared.ports import SILENCE, Clock, GraphCall, Telemetry
+
+logger = logging.getLogger(__name__)
 
 # https://learn.microsoft.com/graph/json-batching#batch-size-limitations
 MAX_BATCH = 20
@@ -29,8 +32,22 @@ class GraphClient:
         self.http = GraphHttp(endpoint, version, credential, clock, telemetry)
 
     def subscriptions(self) -> list[ActualSubscription]:
-        """See the port. https://learn.microsoft.com/graph/api/subscription-list"""
-        return [parse_subscription(each) for each in self.http.pages("subscriptions", "list the subscriptions")]
+        """See the port. https://learn.microsoft.com/graph/api/subscription-list
+
+        Others' subscriptions may have forms that we don't know. One that can't be read is told of and left out; where
+        none can be read, it is no list.
+        """
+        found: list[ActualSubscription] = []
+        unreadable: GraphUnavailable | None = None
+        for each in self.http.pages("subscriptions", "list the subscriptions"):
+            try:
+                found.append(parse_subscription(each))
+            except GraphUnavailable as error:
+                unreadable = error
+                logger.warning("Graph lists something that is left out: %s", error)
+        if unreadable is not None and not found:
+            raise unreadable
+        return found
 
     def subscription(self, subscription_id: str) -> ActualSubscription | None:
         """See the port."""
@@ -49,13 +66,16 @@ class GraphClient:
         return answers
 
     def roles(self) -> frozenset[str] | None:
-        """See the port. https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens"""
+        """See the port. https://learn.microsoft.com/entra/identity-platform/access-tokens#validate-tokens
+
+        A token is Graph's to read: where it names no roles in a form that we know, Graph's own answer will tell.
+        """
         try:
             claims = jwt.decode(self.http.token(), options={"verify_signature": False})
         except jwt.InvalidTokenError:
             return None
         roles = claims.get("roles")
-        return frozenset(roles) if isinstance(roles, list) else frozenset()
+        return frozenset(roles) if isinstance(roles, list) else None
 
     def licensed_users(self) -> Iterator[str]:
         """See the port."""

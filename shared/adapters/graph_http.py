@@ -1,8 +1,9 @@
 """Requests to Microsoft Graph as the app itself: one session, one token, one idea of where that token may go.
 
-https://learn.microsoft.com/graph/best-practices-concept for the headers. Nothing is retried here, least of all by
-urllib3: it would repeat a throttled GET without telling anybody, sleep through a ``Retry-After`` of hours in each
-thread by itself, and never repeat a POST. Whoever calls knows whether to do it twice, and the pace is the tenant's.
+https://learn.microsoft.com/graph/best-practices-concept for the headers. Nothing is retried here but pages of long
+lists, and least of all by urllib3: it would repeat a throttled GET without telling anybody, sleep through a
+``Retry-After`` of hours in each thread by itself, and never repeat a POST. Whoever calls knows whether to do it twice,
+and the pace is the tenant's.
 
 Threads share the session. What requests does not promise about that is its cookies, and there are none; connections
 come from urllib3's pools, which are made for it (https://urllib3.readthedocs.io/en/stable/advanced-usage.html).
@@ -10,10 +11,11 @@ come from urllib3's pools, which are made for it (https://urllib3.readthedocs.io
 
 import json
 import logging
+import random
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +30,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from shared.core.errors import GraphUnavailable
-from shared.core.graph_fault import fault
+from shared.core.graph_fault import fault, pause
 from shared.core.metrics import DEPENDENCY_FAILURES
 from shared.ports import SILENCE, Clock, Telemetry
 
@@ -43,6 +45,9 @@ MAX_BYTES = 64 * 1024 * 1024
 # As many connections as a process has workers: the host's thread pool has no more.
 CONNECTIONS = 32
 MAX_PAGES = 1_000
+# A list of hundreds of pages would hardly come to its end if each page had one try.
+TRIES = 5
+LONGEST_WAIT = timedelta(minutes=1)
 # As SharePoint wants it, and Graph does not mind:
 # https://learn.microsoft.com/sharepoint/dev/general-development/how-to-avoid-getting-throttled-or-blocked-in-sharepoint-online
 USER_AGENT = "NONISV|CopilotInteractionArchive|CopilotInteractionArchive/0.1"
@@ -69,6 +74,7 @@ class GraphHttp:
         self, endpoint: str, version: str, credential: TokenCredential, clock: Clock, telemetry: Telemetry = SILENCE
     ) -> None:
         self.clock = clock
+        self.sleep: Callable[[float], None] = time.sleep
         self._endpoint = endpoint.rstrip("/")
         self._version = version
         self._credential = credential
@@ -96,17 +102,29 @@ class GraphHttp:
             raise GraphUnavailable(f"{what}: the next page is elsewhere; it is not followed")
         return link
 
-    def pages(self, path: str, what: str, headers: Mapping[str, str] = _NOTHING) -> Iterator[object]:
-        """All values of a collection, fetched page by page."""
+    def pages(self, path: str, what: str, headers: Mapping[str, str] = _NOTHING, *, tries: int = 1) -> Iterator[object]:
+        """All values of a collection, fetched page by page, each with so many tries."""
         url: str | None = self.url(path)
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) >= MAX_PAGES:
                 raise GraphUnavailable(f"{what}: the pages go in circles; it is looked at again")
             seen.add(url)
-            values, following = page_of(self.ask("GET", url, what, headers=headers).document, what)
+            values, following = page_of(self._patiently(url, what, headers, tries).document, what)
             yield from values
             url = None if following is None else self.checked(following, what)
+
+    def _patiently(self, url: str, what: str, headers: Mapping[str, str], tries: int) -> Answer:
+        for attempt in range(1, tries):
+            try:
+                return self.ask("GET", url, what, headers=headers)
+            except GraphUnavailable as error:
+                if error.retry_after > LONGEST_WAIT:
+                    raise
+                # Jitter is for spreading, not for secrets.
+                jitter = random.uniform(0.5, 1.5)  # noqa: S311 - see above
+                self.sleep(pause(attempt, error.retry_after, jitter).total_seconds())
+        return self.ask("GET", url, what, headers=headers)
 
     def ask(
         self,

@@ -6,7 +6,7 @@ https://learn.microsoft.com/graph/aad-advanced-queries, https://learn.microsoft.
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from shared.adapters.graph_http import GraphHttp
+from shared.adapters.graph_http import TRIES, GraphHttp
 from shared.core.errors import GraphRefused, GraphUnavailable
 from shared.core.export_window import is_user_id
 
@@ -33,7 +33,7 @@ def members(http: GraphHttp, group_id: str) -> Iterator[str]:
         f"groups/{quote(group_id, safe='')}/transitiveMembers/microsoft.graph.user?$count=true&$select=id&$top={PAGE}"
     )
     what = f"list the members of group {group_id}"
-    return _once_each(_id(user, what) for user in http.pages(path, what, _EVENTUAL))
+    return _once_each(_id(user, what) for user in http.pages(path, what, _EVENTUAL, tries=TRIES))
 
 
 def _licensed(http: GraphHttp) -> Iterator[str]:
@@ -50,13 +50,13 @@ def _licensed(http: GraphHttp) -> Iterator[str]:
 def _with_plan(http: GraphHttp, status: str) -> Iterator[str]:
     wanted = f"assignedPlans/any(a:a/servicePlanId eq {PLAN} and a/capabilityStatus eq '{status}')"
     path = f"users?$filter={quote(wanted)}&$count=true&$select=id&$top={PAGE}"
-    return (_id(user, _WHAT) for user in http.pages(path, _WHAT, _EVENTUAL))
+    return (_id(user, _WHAT) for user in http.pages(path, _WHAT, _EVENTUAL, tries=TRIES))
 
 
 def _products(http: GraphHttp) -> list[str]:
     what = "list the products with a Copilot plan"
     found: list[str] = []
-    for sku in http.pages("subscribedSkus", what):
+    for sku in http.pages("subscribedSkus", what, tries=TRIES):
         plans = _list(sku, "servicePlans", what)
         if _text(sku, "capabilityStatus") in IN_USE and any(_text(plan, "servicePlanId") == PLAN for plan in plans):
             found.append(_guid(_text(sku, "skuId"), what))
@@ -67,7 +67,7 @@ def _with_product(http: GraphHttp, sku: str) -> Iterator[str]:
     """Users who hold a product, without those for whom the plan in it is switched off."""
     wanted = quote(f"assignedLicenses/any(u:u/skuId eq {sku})")
     path = f"users?$filter={wanted}&$select=id,assignedLicenses&$top={PAGE}"
-    for user in http.pages(path, _WHAT):
+    for user in http.pages(path, _WHAT, tries=TRIES):
         licences = [each for each in _list(user, "assignedLicenses", _WHAT) if _text(each, "skuId").lower() == sku]
         if any(PLAN not in _off(licence) for licence in licences):
             yield _id(user, _WHAT)

@@ -57,6 +57,15 @@ def retry_after(headers: Mapping[str, object], now: datetime) -> timedelta:
     return min(max(wait, timedelta(seconds=1)), MAX_RETRY_AFTER)
 
 
+def pause(attempt: int, asked_for: timedelta, jitter: float) -> timedelta:
+    """How long to wait after the attempt, 1 for the first: as Graph asked, or 1, 2, 4 … seconds times ``jitter``.
+
+    https://learn.microsoft.com/graph/throttling#best-practices-to-handle-throttling. Jitter spreads those who were
+    refused together.
+    """
+    return max(asked_for, timedelta(seconds=2 ** (attempt - 1)) * jitter)
+
+
 def _error(body: object) -> Mapping[str, object]:
     error = body.get("error") if isinstance(body, dict) else None
     return error if isinstance(error, dict) else {}

@@ -33,7 +33,7 @@ def parse_subscription(document: object) -> ActualSubscription:
 
 
 def creation(
-    desired: DesiredSubscription, here: Here, *, client_state: str, certificate: bytes, expires_at: datetime
+    desired: DesiredSubscription, here: Here, *, certificate: bytes, expires_at: datetime
 ) -> Mapping[str, object]:
     """The body of POST /subscriptions. Never without a lifecycle URL: Graph then takes no more than an hour."""
     body: dict[str, object] = {
@@ -42,7 +42,7 @@ def creation(
         "lifecycleNotificationUrl": here.lifecycle_url,
         "resource": f"/{desired.resource}",
         "expirationDateTime": format_instant(expires_at),
-        "clientState": client_state,
+        "clientState": here.client_state,
         "latestSupportedTlsVersion": "v1_2",
     }
     if desired.include_resource_data:

@@ -3,8 +3,10 @@
 Pure: what Graph lists, which certificate is current and what time it is come in; actions with their reasons come out.
 """
 
+import hashlib
+import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.core.subscription_rules import MAX_LIFE, DesiredSubscription, resource_key
@@ -35,11 +37,12 @@ class ActualSubscription:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What our subscriptions must point to: the two URLs, and the current version of the certificate."""
+    """What our subscriptions must point to and carry: two URLs, the certificate's current version, the clientState."""
 
     notification_url: str
     lifecycle_url: str
     certificate_id: str | None
+    client_state: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,11 @@ class Keep:
 Action = Create | Renew | Recreate | Delete | Keep
 
 
+def client_state_tag(client_state: str, subscription_id: str) -> str:
+    """What is remembered of the secret that a subscription carries: enough to tell that it carries another one."""
+    return hmac.new(client_state.encode(), subscription_id.encode(), hashlib.sha256).hexdigest()[:16]
+
+
 def is_ours(actual: ActualSubscription, here: Here, known_ids: frozenset[str]) -> bool:
     """Whether we made it: by its id, or by its URL where the answer to our POST was lost."""
     return actual.id in known_ids or actual.notification_url == here.notification_url
@@ -123,10 +131,10 @@ def decide(
 
 
 def needs_life(actual: ActualSubscription, known: Tracked | None, now: datetime) -> bool:
-    """Whether less than half of its life is left: of what we ask for, or of the less that Graph granted."""
+    """Whether less than half of its life is left: of what we ask for, or of the less that Graph granted then."""
     half = RENEW_BELOW
-    if known is not None and known.authorised_at is not None:
-        half = min(half, (actual.expires_at - known.authorised_at) / 2)
+    if known is not None and known.authorised_at is not None and known.granted_until is not None:
+        half = min(half, (known.granted_until - known.authorised_at) / 2)
     return actual.expires_at - now < half
 
 
@@ -140,6 +148,9 @@ def _decide_one(
     if actual.lifecycle_url != here.lifecycle_url:
         # https://learn.microsoft.com/graph/change-notifications-lifecycle-events: it is set at creation only.
         return Recreate(desired, actual, "lifecycleNotificationUrl differs")
+    if known is not None and known.client_state_tag not in (None, client_state_tag(here.client_state, actual.id)):
+        # A PATCH carries none: https://learn.microsoft.com/graph/api/subscription-update
+        return Recreate(desired, actual, "CLIENT_STATE begins with another secret")
     new_url = actual.notification_url != here.notification_url
     # None: Key Vault is away. What is there goes on with the version that it has.
     certificate_id = actual.certificate_id or (known.certificate_id if known else None)

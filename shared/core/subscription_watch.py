@@ -32,8 +32,9 @@ ABSENCE = timedelta(minutes=35)
 ONE_LOOK = timedelta(minutes=1)
 # Which notifications were missed, nobody says. Graph tries for four hours, and is an hour late at most.
 MISSED_REACH = timedelta(hours=5)
-# The first try after Graph refused something, and the longest time between two tries.
-FIRST_RETRY = timedelta(minutes=15)
+# The first try after Graph refused something, and the longest time between two tries. At first the next run tries:
+# a handshake that came in the middle of a cold start, say, is well five minutes later.
+FIRST_RETRY = timedelta(minutes=4)
 LONGEST_RETRY = timedelta(hours=4)
 
 
@@ -44,8 +45,10 @@ class Tracked:
     ``challenged_at``: Graph asked for a new authorisation and has not got it. ``refused_since``: Graph has been
     refusing us, so that deliveries may be paused. ``hinted_at`` and ``missed_at``: when a lifecycle notification last
     made us look, and last told of missed ones. ``renewed_at``: when a PATCH last authorised it anew; ``authorised_at``:
-    the same, or when it was made. ``unseen_since`` and ``seen_again_at``: the last time that nobody looked for a while.
-    ``predecessor`` is the id of the one before it, of which news may still come.
+    the same, or when it was made; ``granted_until``: the expiry that Graph gave it then. ``unseen_since`` and
+    ``seen_again_at``: the last time that nobody looked for a while. ``predecessor`` is the id of the one before it, of
+    which news may still come. ``client_state_tag`` tells whether it carries the current clientState. ``gone``: Graph
+    does not list it any more, and nothing has taken its place yet.
     """
 
     id: str
@@ -59,9 +62,16 @@ class Tracked:
     missed_at: datetime | None = None
     renewed_at: datetime | None = None
     authorised_at: datetime | None = None
+    granted_until: datetime | None = None
     unseen_since: datetime | None = None
     seen_again_at: datetime | None = None
     predecessor: str | None = None
+    client_state_tag: str | None = None
+    gone: bool = False
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether, by what Graph told last, it lives now."""
+        return self.expires_at > now and not self.gone
 
     @property
     def doubted(self) -> bool:
@@ -155,6 +165,8 @@ class Watch:
         look = not _lately(tracked.hinted_at, now)
         gap = None
         if hint.event == REAUTHORIZE and not _answered(tracked, hint.received_at or now, now):
+            # Whatever was said a moment ago, this is news: what was looked at then was not renewed for it.
+            look = look or tracked.challenged_at is None
             tracked = replace(
                 tracked, challenged_at=tracked.challenged_at or _said_at(tracked, hint.received_at or now)
             )
@@ -188,6 +200,7 @@ class Watch:
                 refused_since=before.refused_since,
                 renewed_at=before.renewed_at,
                 authorised_at=before.authorised_at,
+                granted_until=before.granted_until,
             )
         if before is not None:
             if renewed and before.id == live.id:
@@ -204,6 +217,11 @@ class Watch:
         awaited = {name: since for name, since in self.awaited.items() if name != key}
         notified = {key: now, **self.notified}
         return replace(self, tracked={**self.tracked, key: live}, awaited=awaited, notified=notified), gap
+
+    def missing(self, keys: Iterable[str]) -> "Watch":
+        """As this, with Graph not listing these any more. When they ended, the gap of their successors tells."""
+        gone = {key: replace(self.tracked[key], gone=True) for key in keys if key in self.tracked}
+        return replace(self, tracked={**self.tracked, **gone})
 
     def awaiting(self, keys: Iterable[str], now: datetime) -> "Watch":
         """As this, with resources wanted that have no subscription yet and could not be given one."""

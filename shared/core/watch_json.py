@@ -33,9 +33,12 @@ def to_json(watch: Watch) -> bytes:
                     "missedAt": format_known(each.missed_at),
                     "renewedAt": format_known(each.renewed_at),
                     "authorisedAt": format_known(each.authorised_at),
+                    "grantedUntil": format_known(each.granted_until),
                     "unseenSince": format_known(each.unseen_since),
                     "seenAgainAt": format_known(each.seen_again_at),
                     "predecessor": each.predecessor,
+                    "clientStateTag": each.client_state_tag,
+                    "gone": each.gone,
                 }
                 for key, each in watch.tracked.items()
             },
@@ -73,12 +76,11 @@ def from_json(content: bytes) -> Watch:
 
 
 def _tracked(fields: Mapping[str, object]) -> Tracked:
-    certificate_id = fields["encryptionCertificateId"]
     return Tracked(
         id=str(fields["id"]),
         resource=str(fields["resource"]),
         expires_at=expect_instant(fields["expirationDateTime"]),
-        certificate_id=None if certificate_id is None else str(certificate_id),
+        certificate_id=_text(fields["encryptionCertificateId"]),
         last_live=expect_instant(fields["lastLive"]),
         challenged_at=parse_instant(fields["challengedAt"]),
         refused_since=parse_instant(fields["refusedSince"]),
@@ -86,7 +88,14 @@ def _tracked(fields: Mapping[str, object]) -> Tracked:
         missed_at=parse_instant(fields["missedAt"]),
         renewed_at=parse_instant(fields["renewedAt"]),
         authorised_at=parse_instant(fields["authorisedAt"]),
+        granted_until=parse_instant(fields.get("grantedUntil")),
         unseen_since=parse_instant(fields["unseenSince"]),
         seen_again_at=parse_instant(fields["seenAgainAt"]),
-        predecessor=None if fields["predecessor"] is None else str(fields["predecessor"]),
+        predecessor=_text(fields["predecessor"]),
+        client_state_tag=_text(fields.get("clientStateTag")),
+        gone=fields.get("gone") is True,
     )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

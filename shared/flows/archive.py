@@ -151,6 +151,8 @@ def _named_resource(kind: ResourceKind, content: bytes, notification: ChangeNoti
     """The decrypted resource, which must be the one that the notification names: ciphertexts can be swapped."""
     resource = parse_resource(content)
     identifier = resource.get("id")
+    if identifier is None and notification.change_type == "deleted":
+        return resource  # what little Graph tells of something deleted need not name it again
     unnamed = identifier is None and kind.name.lower() in KINDS
     if unnamed or identifier != notification.resource_id:
         raise IdentityMismatch("the decrypted id is not resourceData.id")

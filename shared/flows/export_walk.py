@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from shared.core.errors import GraphNotFound, GraphRefused, GraphUnavailable, PageTokensEnded
 from shared.core.export_window import date_filter
+from shared.core.graph_fault import pause
 from shared.core.metrics import EXPORT_REQUESTS
 from shared.ports import SILENCE, ExportPage, Exports, Pace, Telemetry
 
@@ -99,7 +100,8 @@ class Walk:
                     raise
                 if not error.throttled:
                     # Jitter is for spreading, not for secrets.
-                    self.sleep(2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311
+                    jitter = random.uniform(0.5, 1.5)  # noqa: S311 - see above
+                    self.sleep(pause(attempt, error.retry_after, jitter).total_seconds())
             except (GraphRefused, GraphNotFound):
                 self.telemetry.measure(EXPORT_REQUESTS, 1, answer="refused")
                 raise

@@ -72,7 +72,7 @@ class Reporting:
         return {
             "managed": self.desired is not None,
             "reconciledAt": format_known(watch.reconciled_at),
-            "live": sum(each.expires_at > now for each in watch.tracked.values()),
+            "live": sum(each.is_live(now) for each in watch.tracked.values()),
             "gapsToExport": _count(self.state, GAPS),
             "gapsLost": _count(self.state, LOST_GAPS),
             "resources": [_subscription(key, watch, now) for key in islice(keys, MAX_LISTED)],
@@ -98,7 +98,7 @@ class Reporting:
 
 def _subscription(key: str, watch: Watch, now: datetime) -> dict[str, object]:
     tracked, problem = watch.tracked.get(key), watch.problems.get(key)
-    live = tracked is not None and tracked.expires_at > now
+    live = tracked is not None and tracked.is_live(now)
     return {
         "resource": tracked.resource if tracked else key,
         "id": tracked.id if tracked else None,

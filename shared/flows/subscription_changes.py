@@ -49,7 +49,6 @@ class SubscriptionChanges:
     here: Here
     certificate: bytes | None
     certificate_trouble: str
-    client_state: str
     clock: Clock
     changes_left: int = MAX_CHANGES
 
@@ -154,6 +153,7 @@ class SubscriptionChanges:
             self.notes.seen(wanted, answer, renewed=True, certificate_id=self._sent_id(wanted.include_resource_data))
             logger.info("subscription %s created for %s", answer.id, wanted.resource)
         else:
+            self.notes.watch = self.notes.watch.missing([wanted.key])
             self.notes.error(wanted.key, answer)
 
     def _resolve(self, wanted: DesiredSubscription, conflict: GraphConflict) -> None:
@@ -184,7 +184,6 @@ class SubscriptionChanges:
         body = creation(
             desired,
             self.here,
-            client_state=self.client_state,
             certificate=self.certificate or b"",
             expires_at=self.clock() + MAX_LIFE,
         )

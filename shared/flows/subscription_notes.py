@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from shared.core.errors import GraphFault, GraphUnavailable
-from shared.core.subscription import ActualSubscription
+from shared.core.subscription import ActualSubscription, client_state_tag
 from shared.core.subscription_rules import DesiredSubscription
 from shared.core.subscription_watch import Gap, Tracked, Watch
 from shared.flows.watch_claim import WatchClaim
@@ -20,6 +20,7 @@ class SubscriptionNotes:
     claim: WatchClaim
     clock: Clock
     watch: Watch
+    client_state: str = field(repr=False)
     gaps: list[Gap] = field(default_factory=list)
     postponed: GraphUnavailable | None = None
 
@@ -36,14 +37,18 @@ class SubscriptionNotes:
         now = self.clock()
         before = self.watch.tracked.get(desired.key)
         # A list or an answer may leave the certificate's id out; what we sent, or knew, is still true.
-        known = before.certificate_id if before is not None and before.id == live.id else None
+        known = before if before is not None and before.id == live.id else None
+        known_certificate_id, known_tag = (known.certificate_id, known.client_state_tag) if known else (None, None)
         tracked = Tracked(
             live.id,
             desired.resource,
             live.expires_at,
-            certificate_id or live.certificate_id or known,
+            certificate_id or live.certificate_id or known_certificate_id,
             now,
             authorised_at=now if renewed else None,
+            granted_until=live.expires_at if renewed else None,
+            # Of one that was made without our getting the answer: it was made lately, and so with the current secret.
+            client_state_tag=known_tag or client_state_tag(self.client_state, live.id),
         )
         self.watch, gap = self.watch.seen_live(desired.key, tracked, now, renewed=renewed)
         if renewed or settled:

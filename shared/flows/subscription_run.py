@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.core.errors import CannotArchive, GraphNotFound, GraphRefused, GraphUnavailable, KeyVaultUnavailable
-from shared.core.subscription import Action, ActualSubscription, Here, Keep, Recreate, Renew, decide
+from shared.core.subscription import Action, ActualSubscription, Create, Here, Keep, Recreate, Renew, decide
 from shared.core.subscription_rules import LICENSED, ORGANISATION_QUOTA, DesiredSubscription, expand, user_in
 from shared.flows.subscription_changes import SubscriptionChanges
 from shared.flows.subscription_notes import SubscriptionNotes
@@ -30,7 +30,6 @@ class SubscriptionRun:
     wanted: tuple[DesiredSubscription, ...]
     notification_url: str
     lifecycle_url: str
-    client_state: str
     clock: Clock
 
     def run(self) -> None:
@@ -57,7 +56,8 @@ class SubscriptionRun:
         actual = self.graph.subscriptions()
         desired = self._expanded(actual)
         certificate, trouble = self._certificate(desired)
-        here = Here(self.notification_url, self.lifecycle_url, certificate.version if certificate else None)
+        version = certificate.version if certificate else None
+        here = Here(self.notification_url, self.lifecycle_url, version, self.notes.client_state)
         actions = decide(desired, actual, here, self.notes.watch, self.clock())
         self._note_list(desired, actual, actions)
         # Durable before anything is changed: a crash after this line forgets nothing that the list has shown.
@@ -69,7 +69,6 @@ class SubscriptionRun:
             here=here,
             certificate=certificate.der if certificate else None,
             certificate_trouble=trouble,
-            client_state=self.client_state,
             clock=self.clock,
         ).perform(actions)
         self.notes.watch = replace(self.notes.watch, reconciled_at=self.clock(), not_before=None)
@@ -117,6 +116,8 @@ class SubscriptionRun:
         for action in actions:
             if isinstance(action, Keep | Renew | Recreate):
                 self.notes.seen(action.desired, action.actual, settled=isinstance(action, Keep))
+        ended = (action.desired.key for action in actions if isinstance(action, Create))
+        self.notes.watch = self.notes.watch.missing(ended)
         keys = {each.key for each in (*desired, *self.wanted)}
         self.notes.gaps += self.notes.watch.unwanted(keys, {each.id for each in actual}, self.clock())
         self.notes.watch = self.notes.watch.only(keys)

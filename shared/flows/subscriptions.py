@@ -7,7 +7,7 @@ by the next run's list even if its answer was lost, so nothing is ever asked for
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.core.notification import LifecycleNotification
 from shared.core.subscription_rules import DesiredSubscription
@@ -30,7 +30,7 @@ class Reconciling:
     desired: tuple[DesiredSubscription, ...] | None
     notification_url: str
     lifecycle_url: str
-    client_state: str
+    client_state: str = field(repr=False)
     clock: Clock
 
     def reconcile(self) -> None:
@@ -76,11 +76,10 @@ class Reconciling:
         SubscriptionRun(
             graph=self.graph,
             key_ring=self.key_ring,
-            notes=SubscriptionNotes(claim, self.clock, watch),
+            notes=SubscriptionNotes(claim, self.clock, watch, self.client_state),
             wanted=wanted,
             notification_url=self.notification_url,
             lifecycle_url=self.lifecycle_url,
-            client_state=self.client_state,
             clock=self.clock,
         ).run()
 

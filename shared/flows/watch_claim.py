@@ -18,8 +18,9 @@ from shared.ports import Clock, Container
 
 logger = logging.getLogger(__name__)
 
-# Less than the five minutes between two runs, so that a killed one does not stand in the next one's way.
-CLAIM = timedelta(minutes=4)
+# Less than the five minutes between two runs, so that a killed one does not stand in the next one's way, and little
+# enough for a hint to wait. A live run extends its claim as it goes.
+CLAIM = timedelta(seconds=90)
 # What the slowest call to Graph may take. With less left, the claim is extended first.
 CALL = timedelta(minutes=1)
 

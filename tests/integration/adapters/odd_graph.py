@@ -10,19 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from azure.core.credentials import AccessToken, TokenCredential
-
 from local.graph.tls import issue
 
-TOKEN = "the-token"
 DATE = "Mon, 05 Jan 2026 09:30:10 GMT"
-
-
-class OneToken(TokenCredential):
-    """A credential that has one token."""
-
-    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
-        return AccessToken(TOKEN, 2**40)
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,7 @@ class Wire(BaseHTTPRequestHandler):
         else:
             answer(self)
 
-    do_POST = do_GET  # noqa: N815 - as above
+    do_POST = do_GET  # noqa: N815 - http.server's name
 
     def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """An answer as it should be, but for what the headers say."""

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,11 +11,12 @@ from local.graph import ExportPolicy, Simulator, ThreadedSimulator, run_in_threa
 from local.graph.content.change import Change
 from shared.adapters import graph_users
 from shared.adapters.graph_client import GraphClient
+from shared.adapters.graph_http import TRIES
 from shared.adapters.graph_users import PLAN
-from shared.adapters.identity import secret_credential
 from shared.core.errors import GraphNotFound, GraphRefused, GraphUnavailable
 from shared.core.resource_path import resource_path
-from tests.integration.adapters.odd_graph import OddGraph, OneToken, Wire, odd_graph
+from tests.integration.adapters.credentials import OneToken, app_credential
+from tests.integration.adapters.odd_graph import OddGraph, Wire
 
 NOW = datetime(2026, 1, 5, 9, 30, 10, tzinfo=UTC)
 USERS = "/v1.0/users"
@@ -40,14 +40,7 @@ def client(cloud: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch) -> GraphCl
     graph = cloud.graph
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(graph.ca_file))
     monkeypatch.setattr(graph_users, "PAGE", 4)
-    credential = secret_credential(
-        tenant_id=graph.tenant_id,
-        client_id=graph.client_id,
-        client_secret=graph.client_secret,
-        authority_host=graph.authority_host,
-        instance_discovery=False,
-    )
-    return GraphClient(graph.graph_endpoint, "v1.0", credential, lambda: datetime.now(UTC))
+    return GraphClient(graph.graph_endpoint, "v1.0", app_credential(graph), lambda: datetime.now(UTC))
 
 
 def licensed(cloud: ThreadedSimulator) -> set[str]:
@@ -128,23 +121,16 @@ def test_what_is_not_there_is_not_found(client: GraphClient, happened: list[Chan
 # ---- a Graph that answers oddly
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OddGraph, Path]]:
-    with odd_graph(tmp_path_factory.mktemp("tls")) as running:
-        yield running
+@pytest.fixture
+def slept() -> list[float]:
+    return []
 
 
 @pytest.fixture
-def graph(served: tuple[OddGraph, Path], monkeypatch: pytest.MonkeyPatch) -> OddGraph:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(served[1]))
-    served[0].asked.clear()
-    served[0].answers.clear()
-    return served[0]
-
-
-@pytest.fixture
-def odd(graph: OddGraph) -> GraphClient:
-    return GraphClient(graph.origin, "v1.0", OneToken(), lambda: NOW)
+def odd(graph: OddGraph, slept: list[float]) -> GraphClient:
+    client = GraphClient(graph.origin, "v1.0", OneToken(), lambda: NOW)
+    client.http.sleep = slept.append
+    return client
 
 
 def asked_for(wire: Wire) -> str:
@@ -232,13 +218,43 @@ def test_a_plan_query_that_breaks_off_in_the_middle_is_made_up_for(graph: OddGra
     assert list(odd.licensed_users()) == PEOPLE[:3]
 
 
-@pytest.mark.parametrize("status", [403, 404, 429, 500])
+@pytest.mark.parametrize("status", [403, 404])
 def test_any_other_refusal_is_no_reason_to_ask_otherwise(graph: OddGraph, odd: GraphClient, status: int) -> None:
     graph.answer(USERS, {"error": {"code": "x"}}, status)
-    with pytest.raises((GraphRefused, GraphNotFound, GraphUnavailable)):
+    with pytest.raises((GraphRefused, GraphNotFound)):
         list(odd.licensed_users())
 
     assert len(graph.asked) == 1
+
+
+@pytest.mark.parametrize(("status", "asked_for"), [(429, "7"), (503, "7"), (500, "0")])
+def test_a_page_is_tried_again_so_that_a_long_list_comes_to_its_end(
+    graph: OddGraph, odd: GraphClient, slept: list[float], status: int, asked_for: str
+) -> None:
+    link = f"{graph.origin}{USERS}?$skiptoken=2"
+    graph.answer(USERS, {"value": [{"id": PEOPLE[0]}], "@odata.nextLink": link})
+
+    def refuse_at_first(wire: Wire) -> None:
+        refused = sum("skiptoken" in each.target for each in graph.asked) < TRIES
+        wire.whole(status, {"Retry-After": asked_for}, b"{}") if refused else send(wire, 200, [{"id": PEOPLE[1]}])
+
+    graph.write(f"{USERS}?$skiptoken=2", refuse_at_first)
+
+    assert list(odd.licensed_users()) == PEOPLE[:2]
+    assert len(slept) == TRIES - 1
+    assert all(seconds >= max(0.5, float(asked_for)) for seconds in slept)
+
+
+@pytest.mark.parametrize(("asked_for", "tries"), [("1", TRIES), ("61", 1)])
+def test_after_some_tries_or_where_it_takes_long_the_next_plan_asks(
+    graph: OddGraph, odd: GraphClient, slept: list[float], asked_for: str, tries: int
+) -> None:
+    graph.answer(USERS, {"error": {"code": "x"}}, 429, Retry_After=asked_for)
+    with pytest.raises(GraphUnavailable):
+        list(odd.licensed_users())
+
+    assert len(graph.asked) == tries
+    assert len(slept) == tries - 1
 
 
 @pytest.mark.parametrize("entry", [{}, {"id": None}, {"id": ""}, {"id": "adele"}, None, "x", {"id": f"{PEOPLE[0]}/.."}])

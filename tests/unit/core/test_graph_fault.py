@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import CaptureError, GraphConflict, GraphNotFound, GraphRefused, GraphUnavailable
-from shared.core.graph_fault import DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, fault, retry_after
+from shared.core.graph_fault import DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, fault, pause, retry_after
 
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 EXISTING = "3f2a1c9e-1111-4222-8333-444455556666"
@@ -142,3 +142,12 @@ def test_a_date_however_far_away_is_bounded(seconds: int) -> None:
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
 
     assert timedelta(seconds=1) <= retry_after({"Retry-After": date}, NOW) <= MAX_RETRY_AFTER
+
+
+@given(st.integers(1, 10), st.timedeltas(timedelta(0), MAX_RETRY_AFTER), st.floats(0.5, 1.5))
+def test_a_pause_is_never_shorter_than_graph_asked_and_grows(attempt: int, asked_for: timedelta, jitter: float) -> None:
+    waited = pause(attempt, asked_for, jitter)
+
+    assert waited >= asked_for
+    assert waited in {asked_for, pause(attempt, timedelta(0), jitter)}
+    assert pause(attempt + 1, timedelta(0), jitter) >= 1.9 * pause(attempt, timedelta(0), jitter)

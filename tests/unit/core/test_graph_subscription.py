@@ -10,7 +10,7 @@ from shared.core.graph_subscription import creation, parse_subscription, renewal
 from shared.core.subscription import ActualSubscription, Here
 from shared.core.subscription_rules import DesiredSubscription
 
-HERE = Here("https://archive.example/api/notifications", "https://archive.example/api/lifecycle", "v2")
+HERE = Here("https://archive.example/api/notifications", "https://archive.example/api/lifecycle", "v2", "secret")
 EXPIRES = datetime(2026, 1, 8, 9, 30, tzinfo=UTC)
 RICH = DesiredSubscription("chats/getAllMessages", frozenset({"deleted", "created"}), include_resource_data=True)
 BASIC = DesiredSubscription("chats", frozenset({"created"}), include_resource_data=False)
@@ -73,7 +73,7 @@ def test_no_answer_is_taken_for_nothing(document: object) -> None:
 
 
 def test_a_creation_says_all_that_graph_needs() -> None:
-    body = creation(RICH, HERE, client_state="secret", certificate=b"der", expires_at=EXPIRES)
+    body = creation(RICH, HERE, certificate=b"der", expires_at=EXPIRES)
 
     assert body == {
         "changeType": "created,deleted",
@@ -90,7 +90,7 @@ def test_a_creation_says_all_that_graph_needs() -> None:
 
 
 def test_a_creation_without_resource_data_takes_no_certificate_and_still_has_its_lifecycle_url() -> None:
-    body = creation(BASIC, HERE, client_state="secret", certificate=b"der", expires_at=EXPIRES)
+    body = creation(BASIC, HERE, certificate=b"der", expires_at=EXPIRES)
 
     assert not [name for name in body if "ncryption" in name or name == "includeResourceData"]
     assert body["lifecycleNotificationUrl"] == HERE.lifecycle_url
@@ -123,7 +123,7 @@ def test_a_renewal_changes_what_has_to_change_and_always_the_expiry(
 def test_what_we_ask_for_is_what_we_read_back(
     desired: DesiredSubscription, life: timedelta, certificate: bytes
 ) -> None:
-    body = creation(desired, HERE, client_state="s", certificate=certificate, expires_at=EXPIRES + life)
+    body = creation(desired, HERE, certificate=certificate, expires_at=EXPIRES + life)
     actual = parse_subscription({**body, "id": "x"})
 
     assert (actual.key, actual.changes, actual.include_resource_data) == (

@@ -2,7 +2,7 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import assume, given
@@ -18,6 +18,7 @@ from shared.core.subscription import (
     Keep,
     Recreate,
     Renew,
+    client_state_tag,
     decide,
     is_ours,
 )
@@ -25,7 +26,7 @@ from shared.core.subscription_rules import MAX_LIFE, DesiredSubscription
 from shared.core.subscription_watch import Tracked, Watch
 from tests.fakes import NOW
 
-HERE = Here("https://archive.example/api/notifications", "https://archive.example/api/lifecycle", "v2")
+HERE = Here("https://archive.example/api/notifications", "https://archive.example/api/lifecycle", "v2", "secret")
 ELSEWHERE = "https://elsewhere.example/api/notifications"
 WANTED = DesiredSubscription("chats/getAllMessages", frozenset({"created", "updated"}), include_resource_data=True)
 LIVING = ActualSubscription(
@@ -42,9 +43,9 @@ NOTHING = Watch()
 TINY = timedelta(microseconds=1)
 
 
-def tracking(actual: ActualSubscription, **known: object) -> Watch:
+def tracking(actual: ActualSubscription, **known: datetime | str) -> Watch:
     tracked = Tracked(actual.id, actual.resource, actual.expires_at, actual.certificate_id, NOW)
-    return Watch(tracked={actual.key: replace(tracked, **known)})  # type: ignore[arg-type]
+    return Watch(tracked={actual.key: replace(tracked, **known)})  # type: ignore[arg-type] # fields of those types
 
 
 def only(actual: Sequence[ActualSubscription], watch: Watch = NOTHING, here: Here = HERE) -> Action:
@@ -74,6 +75,36 @@ def test_it_is_renewed_with_less_than_half_of_its_life_left(left: timedelta, kin
     assert action.reason == ("it is as it should be" if kind is Keep else "less than half of its life is left")
 
 
+@pytest.mark.parametrize(("left", "kind"), [(timedelta(minutes=29), Renew), (timedelta(minutes=30), Keep)])
+def test_of_the_less_that_graph_granted_it_is_half(left: timedelta, kind: type[Action]) -> None:
+    there = replace(LIVING, expires_at=NOW + left)
+    made = there.expires_at - timedelta(hours=1)
+
+    assert isinstance(only([there], tracking(there, authorised_at=made, granted_until=there.expires_at)), kind)
+
+
+def test_what_ends_sooner_than_it_was_granted_is_renewed() -> None:
+    there = replace(LIVING, expires_at=NOW + timedelta(hours=20))
+    watch = tracking(there, authorised_at=NOW, granted_until=NOW + MAX_LIFE)
+
+    assert isinstance(only([there], watch), Renew)
+
+
+def test_another_client_state_takes_another_subscription() -> None:
+    watch = tracking(LIVING, client_state_tag=client_state_tag("secret", LIVING.id))
+
+    assert isinstance(only([LIVING], watch), Keep)
+    changed = only([LIVING], watch, replace(HERE, client_state="another"))
+    assert changed == Recreate(WANTED, LIVING, "CLIENT_STATE begins with another secret")
+
+
+def test_no_secret_shows() -> None:
+    assert "secret" not in repr(HERE)
+    tags = {client_state_tag(secret, each) for secret in ("secret", "another") for each in ("s1", "s2")}
+    assert len(tags) == 4
+    assert not [tag for tag in tags if "secret" in tag]
+
+
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(days=9)])
 def test_what_has_expired_is_there_no_more(ago: timedelta) -> None:
     assert only([replace(LIVING, expires_at=NOW - ago)]) == Create(WANTED, "there is none")
@@ -89,7 +120,7 @@ def test_what_has_expired_is_there_no_more(ago: timedelta) -> None:
     ],
 )
 def test_what_graph_does_not_change_in_place_is_made_again(differing: dict[str, object], reason: str) -> None:
-    there = replace(LIVING, **differing)  # type: ignore[arg-type]
+    there = replace(LIVING, **differing)  # type: ignore[arg-type] # fields, see above
 
     assert only([there]) == Recreate(WANTED, there, reason)
 

@@ -35,7 +35,7 @@ def hint(event: str, subscription_id: str = "s1") -> LifecycleNotification:
 
 
 def doubting(**known: datetime) -> Watch:
-    return Watch(tracked={"chats": replace(LIVE, **known)}, reconciled_at=NOW)  # type: ignore[arg-type]
+    return Watch(tracked={"chats": replace(LIVE, **known)}, reconciled_at=NOW)  # type: ignore[arg-type] # fields that are instants
 
 
 def live_at(now: datetime, name: str = "s1") -> Tracked:
@@ -200,13 +200,15 @@ def test_a_storm_is_worth_one_look_and_one_gap_in_a_minute(event: str) -> None:
     assert gaps == (looks if event == MISSED else 0)
 
 
-def test_what_came_within_the_minute_is_not_forgotten_though_nobody_looks() -> None:
+def test_what_came_within_the_minute_is_not_forgotten_and_a_challenge_is_answered_at_once() -> None:
     watch = WATCH.hinted(hint(REMOVED), NOW).watch
-    challenge = watch.hinted(hint(REAUTHORIZE), NOW + TINY)
-    missed = challenge.watch.hinted(hint(MISSED), NOW + 2 * TINY)
+    missed = watch.hinted(hint(MISSED), NOW + TINY)
+    challenge = missed.watch.hinted(hint(REAUTHORIZE), NOW + 2 * TINY)
+    again = challenge.watch.hinted(hint(REAUTHORIZE), NOW + 3 * TINY)
 
-    assert not challenge.look
     assert not missed.look
+    assert challenge.look, "only a renewal answers it"
+    assert not again.look
     assert challenge.watch.tracked["chats"].doubted
     assert missed.gap is not None
 

@@ -1,6 +1,6 @@
 import json
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from shared.core.subscription_watch import Problem, Tracked, Watch
 from shared.core.watch_json import from_json, to_json
 from tests.fakes import NOW
+from tests.unit.instants import INSTANTS
 
 LIVE = Tracked("s1", "Chats", NOW + timedelta(days=2), "v1", last_live=NOW)
 WATCH = Watch(tracked={"chats": LIVE}, reconciled_at=NOW)
 
-
-# Blobs hold microseconds, and years with four digits.
-INSTANTS = st.datetimes(datetime(1000, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 TRACKED = st.builds(
     Tracked,
     id=st.text(),
@@ -54,8 +52,9 @@ def test_what_is_saved_is_what_is_read(watch: Watch) -> None:
 
 def test_no_field_is_left_out() -> None:
     names = [each.name for each in fields(Tracked)]
-    values: dict[str, Any] = {name: NOW if name.endswith(("_at", "_since", "_live")) else "x" for name in names}
-    tracked = Tracked(**values)
+    instants = ("_at", "_since", "_live", "_until")
+    values: dict[str, Any] = {name: NOW if name.endswith(instants) else "x" for name in names}
+    tracked = Tracked(**{**values, "gone": True})
     watch = Watch({"a": tracked}, {"a": Problem("no", NOW, NOW)}, NOW, "me", NOW, NOW, {"b": NOW}, {"c": NOW})
 
     assert all(getattr(watch, each.name) for each in fields(Watch))

@@ -47,11 +47,6 @@ NAME = f"{FOLDER}/1767605401234.1767605401234.json"
 USER = "c1a7a9f2-63c8-4d0f-8d2b-2b7f2b8f8a10"
 
 
-@pytest.fixture
-def capture() -> Capture:
-    return Capture()
-
-
 def deletion(**changes: object) -> dict[str, Any]:
     return notification(interaction(), **{"changeType": "deleted", "encryptedContent": None, **changes})
 
@@ -367,6 +362,15 @@ class TestADeletion:
 
         assert capture.archiving.archive(item, GENUINE) is Outcome.ARCHIVED
         assert capture.documents[0]["content"] == interaction()
+
+    @pytest.mark.parametrize("content", [{}, {"etag": "2"}, {"id": None}])
+    def test_content_that_names_nothing_is_about_what_the_notification_names(
+        self, capture: Capture, content: dict[str, object]
+    ) -> None:
+        item = deletion(encryptedContent=encrypted(as_bytes(content)))
+
+        assert capture.archiving.archive(item, GENUINE) is Outcome.ARCHIVED
+        assert capture.documents[0]["content"] == content
 
     def test_its_content_needs_a_token_like_any_other(self, capture: Capture) -> None:
         with pytest.raises(NotGenuine):

@@ -30,12 +30,11 @@ class Setup:
         self.exports.put(ALICE, *(prompt(ago(hours=hour)) for hour in range(1, MANY + 1)))
         self.pace = MemoryPace(self.world)
         self.telemetry = MemoryTelemetry()
-        self.slept: list[float] = []
-        self.walk = Walk(self.exports, self.pace, ALICE, (), self._sleep, self.telemetry)
+        self.walk = Walk(self.exports, self.pace, ALICE, (), self.world.sleep, self.telemetry)
 
     def ids(self) -> list[str]:
         """What is shown, in order, as often as it is."""
-        return [str(item["id"]) for page in self.walk.pages(BEGIN, NOW) for item in page.items]  # type: ignore[index]
+        return [str(item["id"]) for page in self.walk.pages(BEGIN, NOW) for item in page.items]  # type: ignore[index] # all are prompts
 
     @property
     def holds(self) -> int:
@@ -46,10 +45,6 @@ class Setup:
     def answers(self) -> dict[str, int]:
         """Requests by answer, as told to telemetry."""
         return {answer: count for (answer,), count in self.telemetry.counted(EXPORT_REQUESTS).items()}
-
-    def _sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.world.pass_time(seconds=seconds)
 
 
 @pytest.fixture
@@ -66,7 +61,7 @@ class TestPages:
         assert setup.world.called("pace.wait") == MANY
         assert setup.exports.queries == [(ALICE, date_filter(BEGIN, NOW))]
         assert setup.answers == {"200": MANY}
-        assert setup.slept == []
+        assert setup.world.slept == []
         assert setup.holds == 0
 
     def test_a_slot_is_taken_before_each_request(self, setup: Setup) -> None:
@@ -131,7 +126,7 @@ class TestThrottled:
             assert setup.answers == {"200": MANY, "429": 1}
             assert setup.world.now - NOW == timedelta(seconds=wait)
         assert setup.holds == 1
-        assert setup.slept == []
+        assert setup.world.slept == []
         assert setup.pace.held_until == NOW + timedelta(seconds=wait)
 
     @FIRST_AND_NEXT
@@ -194,8 +189,16 @@ class TestTrouble:
         assert setup.walk.requests == MANY + times
         assert setup.answers == {"200": MANY, "unavailable": times}
         assert setup.holds == 0
-        assert len(setup.slept) == times
-        assert all(0.5 * 2**turn <= slept <= 1.5 * 2**turn for turn, slept in enumerate(setup.slept))
+        assert len(setup.world.slept) == times
+        assert all(0.5 * 2**turn <= slept <= 1.5 * 2**turn for turn, slept in enumerate(setup.world.slept))
+
+    @FIRST_AND_NEXT
+    @pytest.mark.parametrize("status", [503, 504])
+    def test_never_before_graph_said(self, setup: Setup, call: str, status: int) -> None:
+        setup.exports.refuse(call, status, times=2, retry_after="7")
+
+        assert len(setup.ids()) == MANY
+        assert setup.world.slept == [7, 7]
 
     @FIRST_AND_NEXT
     def test_then_it_is_left_to_the_queue(self, setup: Setup, call: str) -> None:
@@ -205,7 +208,7 @@ class TestTrouble:
 
         assert not caught.value.throttled
         assert setup.answers["unavailable"] == TRIES
-        assert len(setup.slept) == TRIES - 1
+        assert len(setup.world.slept) == TRIES - 1
 
     def test_a_long_wait_that_is_asked_for_is_left_to_the_queue_at_once(self, setup: Setup) -> None:
         setup.exports.refuse("exports.first_page", 503, retry_after="21")
@@ -213,7 +216,7 @@ class TestTrouble:
             setup.ids()
 
         assert setup.walk.requests == 1
-        assert setup.slept == []
+        assert setup.world.slept == []
         assert setup.holds == 0
 
     def test_no_answer_at_all_is_trouble(self, setup: Setup) -> None:

@@ -2,6 +2,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,13 +15,13 @@ from shared.core.errors import (
     StorageUnavailable,
     UnknownCertificate,
 )
+from shared.core.instants import format_instant
 from shared.core.notification import REMOVED
 from shared.core.subscription import RENEW_BELOW
 from shared.core.subscription_rules import MAX_LIFE
 from shared.core.subscription_watch import WATCH
 from shared.flows import subscription_run
 from shared.flows.subscription_changes import MAX_CHANGES
-from shared.flows.subscriptions import Reconciling
 from tests.fake_graph import CONFIDENTIAL, FakeGraph, length
 from tests.fakes import Crash, World
 from tests.unit.flows.subscribing import (
@@ -33,22 +34,12 @@ from tests.unit.flows.subscribing import (
     TENANT_WIDE,
     Subscribing,
     certificate,
+    running,
 )
 
-DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 NO_TIME = timedelta(0)
-
-
-def running(*entries: object, **how: object) -> Subscribing:
-    """An app whose subscriptions live; what made them is not counted."""
-    world = World()
-    setup = Subscribing(*entries, graph=FakeGraph(world, **how), world=world)  # type: ignore[arg-type]
-    setup.run()
-    assert setup.graph.living()
-    setup.forget_calls()
-    return setup
 
 
 # ---- the quiet life
@@ -120,16 +111,7 @@ def test_graph_is_listed_once_in_a_run_whatever_there_is_to_do() -> None:
 
 def test_without_the_setting_nothing_is_touched() -> None:
     setup = running()
-    unmanaged = Reconciling(
-        graph=setup.graph,
-        key_ring=setup.key_ring,
-        state=setup.state,
-        desired=None,
-        notification_url="",
-        lifecycle_url="",
-        client_state=SECRET,
-        clock=setup.world.clock,
-    )
+    unmanaged = setup.unmanaged()
     unmanaged.reconcile()
     unmanaged.heed([])
 
@@ -370,7 +352,7 @@ def test_what_graph_refuses_is_tried_slowly_for_as_long_as_it_takes() -> None:
     day, setup.world.calls = setup.sent("POST"), []
     setup.run(288)
 
-    assert 6 <= day <= 14
+    assert 8 <= day <= 18
     assert setup.sent("POST") <= 8
     assert setup.problem.retry_at > setup.world.now - FIVE
 
@@ -378,6 +360,65 @@ def test_what_graph_refuses_is_tried_slowly_for_as_long_as_it_takes() -> None:
     setup.run(50)
     assert len(setup.graph.living()) == 1
     assert dict(setup.watch.problems) == {}
+
+
+def test_a_handshake_that_failed_once_is_asked_for_again_by_the_next_run() -> None:
+    setup = Subscribing()
+    setup.graph.refuse("graph.POST", 400, "ValidationError")
+    setup.run(2)
+
+    assert setup.sent("POST") == 2
+    assert setup.only.key == KEY
+
+
+def test_a_changed_client_state_reaches_graph_and_the_seconds_in_between_are_exported() -> None:
+    setup = Subscribing()
+    setup.run(3)
+    old = setup.only
+    setup.reconciling = replace(setup.reconciling, client_state="another-secret")
+    setup.run(3)
+
+    assert setup.only.id != old.id
+    assert setup.only.document["clientState"] == "another-secret"
+    assert (setup.sent("DELETE"), setup.sent("POST")) == (1, 2)
+    assert len(setup.gaps_of()) == 1
+    assert "secret" not in setup.state.blobs[WATCH].content.decode()
+
+
+def test_one_whose_creation_was_not_answered_is_taken_to_carry_the_secret_of_now() -> None:
+    setup = Subscribing()
+    setup.world.fail("graph.POST", GraphUnavailable("lost"), after=True, times=1)
+    with pytest.raises(GraphUnavailable):
+        setup.run()
+    setup.world.now += FIVE
+    setup.run(3)
+    assert setup.sent("POST") == 1
+
+    setup.reconciling = replace(setup.reconciling, client_state="another-secret")
+    setup.run()
+    assert setup.only.document["clientState"] == "another-secret"
+
+
+def test_a_life_that_somebody_cut_short_is_made_longer() -> None:
+    setup = Subscribing()
+    setup.run()
+    setup.only.document["expirationDateTime"] = format_instant(setup.world.now + timedelta(hours=20))
+    setup.run()
+
+    assert setup.sent("PATCH") == 1
+    assert setup.only.expires_at > setup.world.now + timedelta(days=2)
+
+
+def test_what_is_gone_and_can_not_be_made_again_is_told_as_such() -> None:
+    setup = Subscribing()
+    setup.run()
+    setup.graph.remove(setup.only.id)
+    setup.graph.refuse("graph.POST", 403, "Forbidden")
+    setup.run()
+    assert not setup.tracked.is_live(setup.world.now)
+
+    setup.run()
+    assert setup.tracked.is_live(setup.world.now)
 
 
 def test_one_resource_that_is_refused_is_in_no_others_way() -> None:
