@@ -15,7 +15,7 @@ from shared.core.request_budget import LEDGER
 PAGES = 5
 AT_ONCE = 8
 # How the tables name what a call is about: the container, and in that of state the first part of the name.
-CHECKPOINT, BUDGET, ARCHIVE = "checkpoints", LEDGER, "interactions"
+BUDGET, ARCHIVE = LEDGER, "interactions"
 
 
 class _Storage:

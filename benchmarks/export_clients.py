@@ -85,11 +85,11 @@ def peer_interpreter(folder: Path | None) -> str | None:
         print(f"Installing Microsoft's client to {folder}")
         venv.create(folder, with_pip=True)
         install = [str(interpreter), "-m", "pip", "install", "--quiet", "--requirement", str(_REQUIREMENTS)]
-        subprocess.run(install, check=True)  # noqa: S603 - our own list
+        subprocess.run(install, check=True)
     return str(interpreter.absolute())
 
 
 def peer_versions(interpreter: str) -> str:
     """What is in that environment."""
     command = [interpreter, "-c", _VERSIONS % (export_peer.DISTRIBUTIONS,)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - ours
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -89,7 +89,7 @@ def _mend(adapter: Any) -> None:  # noqa: ANN401 - see above
     That keeps them in ``extensions`` now, so nothing between the caller and the network runs, and nothing says so.
     """
 
-    async def give_options(request: Any) -> None:  # noqa: ANN401
+    async def give_options(request: Any) -> None:  # noqa: ANN401 - of its HTTP library
         request.options = request.extensions.get("kiota_request_options", {})
 
     adapter._http_client.event_hooks["request"].append(give_options)  # noqa: SLF001 - there is no other way

@@ -1,4 +1,4 @@
-"""Containers for the whole worker of the export: in memory, counted, and one that keeps nothing."""
+"""Containers that stand in for storage: in memory, counted, and one that keeps nothing."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ _WRITTEN = datetime(2026, 3, 3, 6, tzinfo=UTC)
 
 
 class MemoryContainer:
-    """A Container that costs next to nothing: what the worker takes without storage."""
+    """A Container that costs next to nothing: what a worker takes without storage."""
 
     def __init__(self) -> None:
         self._blobs: dict[str, Blob] = {}

@@ -58,7 +58,7 @@ class Client:
 @contextmanager
 def client(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Client]:
     """A client, until it is not needed any more."""
-    process = subprocess.Popen(  # noqa: S603 - ours
+    process = subprocess.Popen(
         command, env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:

@@ -70,7 +70,7 @@ def measure_imports(report: Report, connection_string: str, *, quick: bool) -> N
 
 def _start(program: str, environment: Mapping[str, str]) -> Sample:
     wall, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, stderr=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, stderr=subprocess.DEVNULL)
     after = os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return Sample(1, used, time.perf_counter() - wall)
@@ -82,5 +82,5 @@ def _milliseconds(samples: list[Sample], what: str) -> Spread:
 
 def _loaded(program: str, environment: Mapping[str, str]) -> str:
     ask = f"{program}\nimport sys\nprint(*(name for name in {_WATCHED!r} if name in sys.modules), sep=', ')"
-    told = subprocess.run([sys.executable, "-c", ask], env=environment, check=True, capture_output=True, text=True)  # noqa: S603
+    told = subprocess.run([sys.executable, "-c", ask], env=environment, check=True, capture_output=True, text=True)
     return told.stdout.strip()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from benchmarks.limit import LIMIT, limit
 from benchmarks.report import Report, print_machine, read_options
 from benchmarks.rounds import Variant, interleave, spend
 from benchmarks.serving import serving
@@ -49,7 +50,6 @@ PLANS = {
 LEAST_OF_LIMIT = {1: 0.85, 10: 0.90, 100: 0.90}
 LEAST_OF_NAIVE = 40.0
 
-LIMIT = "limit: the RSA operation alone"
 LIBRARIES = "the bare libraries: no check but the HMAC"
 OURS = "ours: verify, decrypt, parse"
 FULL = "ours, with clientState, name and digest"
@@ -154,19 +154,14 @@ def variants(tenant: Tenant, jwks_url: str, items: int, seconds: float) -> list[
     """The rows of one table."""
     opener = Opener(tenant)
     bodies = [tenant.post(items) for _ in range(ITEMS // items)]
-    wrapped = cycle([tenant.wrapped_key() for _ in range(ITEMS)])
     naive = naive_items(tenant, jwks_url, bodies)
-
-    def limit() -> int:
-        tenant.private_key.decrypt(next(wrapped), OAEP)
-        return 1
 
     def each_post(name: str, open_post: Callable[[bytes], int]) -> Variant:
         turn = cycle(bodies)
         return Variant(name, lambda: spend(lambda: open_post(next(turn)), seconds))
 
     return [
-        Variant(LIMIT, lambda: spend(limit, seconds)),
+        limit(tenant, seconds),
         each_post(LIBRARIES, partial(open_barely, tenant.private_key)),
         each_post(OURS, opener.open),
         each_post(FULL, opener.open_and_place),

@@ -221,7 +221,7 @@ def measure_ca_bundle(report: Report, runner: asyncio.Runner, *, quick: bool) ->
 def slow_storage() -> Iterator[str]:
     """The slow storage in a process of its own; gives its connection string."""
     port = free_ports(1)[0]
-    server = subprocess.Popen([sys.executable, "-m", "benchmarks.slow_storage", str(port)])  # noqa: S603 - ours
+    server = subprocess.Popen([sys.executable, "-m", "benchmarks.slow_storage", str(port)])
     endpoint = f"http://{LOOPBACK}:{port}/{ACCOUNT}"
     try:
         await_answer(f"{endpoint}/")

@@ -21,7 +21,7 @@ def serving(document: object) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "keys").write_text(json.dumps(document), encoding="utf-8")
         command = [sys.executable, "-m", "http.server", str(port), "--bind", LOOPBACK, "--directory", folder]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             url = f"http://{LOOPBACK}:{port}/keys"
             await_answer(url)

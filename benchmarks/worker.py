@@ -4,27 +4,23 @@ Azurite's own time is not measured, being another process; the CPU seconds are t
 that a call takes as long as four RSA private-key operations of the same key.
 """
 
-import http.client
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import cycle
 from typing import TypeVar, cast
 
-import requests
-from azure.storage.blob import ContainerSasPermissions, generate_container_sas
-
+from benchmarks.export_storage import MemoryContainer
+from benchmarks.limit import LIMIT, limit
 from benchmarks.report import Report
-from benchmarks.rounds import Rounds, Sample, Variant, interleave, once, spend, spread
+from benchmarks.rounds import Rounds, Sample, Variant, interleave, once, spread
 from benchmarks.storage import container, emulator
-from benchmarks.tenant import CLIENT_STATE, OAEP, Tenant
-from local.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
-from local.free_ports import LOOPBACK
+from benchmarks.tenant import CLIENT_STATE, Tenant
+from benchmarks.uploads import measure_uploads
+from local.azurite import Azurite
 from shared.core.inbox_name import NOTIFICATIONS, inbox_name
 from shared.core.instants import format_instant
 from shared.core.resources import CONTAINERS
@@ -37,53 +33,12 @@ from shared.ports import Blob, Container
 
 # Posts per turn, by items per post.
 TURNS = {1: 24, 10: 4, 100: 1}
-UPLOADS = 24
 THREADS = 6
-LIMIT = "limit: the RSA operation alone"
 MEMORY = "storage in memory"
 AZURITE = "storage on Azurite"
 AZURITE_THREADS = f"storage on Azurite, {THREADS} threads"
-SDK = "create by the app's container"
-REQUESTS = "create by requests with a signed URL"
-BARE = "create by http.client with a signed URL"
-
-CREATED = 201
-# As many and as long as the app's own.
-METADATA = {
-    "source": "notification",
-    "changetype": "created",
-    "subscriptionid": "0" * 36,
-    "tenantid": "0" * 36,
-    "userid": "0" * 36,
-    "receivedat": "2026-01-31T08:30:00.123456Z",
-    "sha256": "0" * 64,
-    "canonicalsha256": "0" * 64,
-}
-METADATA_HEADERS = {f"x-ms-meta-{name}": value for name, value in METADATA.items()}
 
 T = TypeVar("T")
-
-
-class MemoryContainer:
-    """A Container that costs next to nothing: what the flow takes without storage."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, Blob] = {}
-
-    def create(self, name: str, content: bytes, metadata: Mapping[str, str]) -> bool:
-        """See the port."""
-        if name in self.blobs:
-            return False
-        self.blobs[name] = Blob(content, metadata, "", datetime.now(UTC))
-        return True
-
-    def read(self, name: str) -> Blob | None:
-        """See the port."""
-        return self.blobs.get(name)
-
-    def delete(self, name: str, etag: str | None = None) -> bool:  # noqa: ARG002 - the port's
-        """See the port."""
-        return self.blobs.pop(name, None) is not None
 
 
 @dataclass(slots=True)
@@ -164,7 +119,7 @@ class Worker:
 
 
 def measure_worker(report: Report, tenant: Tenant, *, quick: bool) -> None:
-    """Whole posts, then single calls."""
+    """Whole posts, then single calls, then what a smaller client would make of one of them."""
     quiet_sdk_logs()
     rounds = 3 if quick else 9
     with emulator() as azurite, ThreadPoolExecutor(THREADS) as pool:
@@ -172,25 +127,14 @@ def measure_worker(report: Report, tenant: Tenant, *, quick: bool) -> None:
         stored = Worker(tenant, lambda name: container(azurite, name))
         for items in TURNS:
             variants = [
-                _limit(tenant),
+                limit(tenant),
                 Variant(MEMORY, partial(in_memory.turn, items)),
                 Variant(AZURITE, partial(stored.turn, items)),
                 Variant(AZURITE_THREADS, partial(stored.turn_in_threads, items, pool)),
             ]
             _report_posts(report, tenant, items, interleave(variants, rounds))
             _report_calls(report, tenant, azurite, items, rounds)
-        uploads = interleave([_limit(tenant), *_uploads(tenant, azurite)], rounds)
-        _report_uploads(report, tenant, uploads)
-
-
-def _limit(tenant: Tenant) -> Variant:
-    wrapped = cycle([tenant.wrapped_key() for _ in range(100)])
-
-    def step() -> int:
-        tenant.private_key.decrypt(next(wrapped), OAEP)
-        return 1
-
-    return Variant(LIMIT, lambda: spend(step, 0.1))
+        measure_uploads(report, tenant, azurite, rounds)
 
 
 def _report_posts(report: Report, tenant: Tenant, items: int, measured: Rounds) -> None:
@@ -211,12 +155,12 @@ def _report_calls(report: Report, tenant: Tenant, azurite: Azurite, items: int, 
         meters.append(Meter(container(azurite, name)))
         return meters[-1]
 
-    worker, limit = Worker(tenant, metered), _limit(tenant)
+    worker, operations = Worker(tenant, metered), limit(tenant)
     worker.turn(items)  # connections
     costs: dict[str, list[float]] = defaultdict(list)
     counts: dict[str, int] = {}
     for _ in range(rounds):
-        operation = limit.run()
+        operation = operations.run()
         names = worker.keep(items)
         for meter in meters:
             meter.seconds.clear()
@@ -237,66 +181,3 @@ def _by_call(meters: list[Meter]) -> dict[str, list[float]]:
         for what, seconds in meter.seconds.items():
             calls[what] += seconds
     return calls
-
-
-def _uploads(tenant: Tenant, azurite: Azurite) -> list[Variant]:
-    """The same creation of a blob by ever less of a client: what there is to gain."""
-    contents = [tenant.interaction()[1] for _ in range(100)]
-    opened = container(azurite, "uploads")
-    query = _signature("uploads")
-    path = f"/{ACCOUNT}/uploads"
-    session = requests.Session()
-    connection = http.client.HTTPConnection(LOOPBACK, azurite.blob_port)
-    headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*", "Content-Type": "application/json"}
-
-    def by_sdk(name: str, content: bytes) -> None:
-        assert opened.create(name, content, METADATA)
-
-    def by_requests(name: str, content: bytes) -> None:
-        url = f"{azurite.blob_url}/uploads/{name}?{query}"
-        assert session.put(url, data=content, headers=headers | METADATA_HEADERS, timeout=10).status_code == CREATED
-
-    def by_http_client(name: str, content: bytes) -> None:
-        connection.request("PUT", f"{path}/{name}?{query}", content, headers | METADATA_HEADERS)
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == CREATED
-
-    def turn(upload: Callable[[str, bytes], None]) -> Sample:
-        connection.close()  # an idle one may be gone; the first upload opens another
-
-        def work() -> int:
-            for number in range(UPLOADS):
-                upload(f"{uuid.uuid4()}.json", contents[number % len(contents)])
-            return UPLOADS
-
-        return once(work)
-
-    ways = {SDK: by_sdk, REQUESTS: by_requests, BARE: by_http_client}
-    return [Variant(name, partial(turn, upload)) for name, upload in ways.items()]
-
-
-def _signature(name: str) -> str:
-    return generate_container_sas(
-        ACCOUNT,
-        name,
-        account_key=ACCOUNT_KEY,
-        permission=ContainerSasPermissions(create=True, write=True),
-        expiry=utc_now() + timedelta(days=1),
-    )
-
-
-def _report_uploads(report: Report, tenant: Tenant, measured: Rounds) -> None:
-    report.table(
-        f"Creating one blob, {tenant.bits} bit",
-        ["", "per CPU second", "CPU in RSA operations", "times the app's"],
-        [
-            (
-                name,
-                measured.per_cpu_second(name),
-                measured.cpu_ratio(LIMIT, name),
-                measured.cpu_ratio(name, SDK),
-            )
-            for name in (SDK, REQUESTS, BARE)
-        ],
-    )

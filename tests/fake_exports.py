@@ -5,13 +5,12 @@ page without a row that has a next one, a row that comes twice, an interaction t
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
-from shared.core.errors import CaptureError, GraphUnavailable, StorageUnavailable
+from shared.core.errors import CaptureError, GraphUnavailable
 from shared.core.graph_fault import fault
 from shared.core.instants import parse_instant
 from shared.ports import ExportPage
@@ -66,7 +65,7 @@ class MemoryExports:
 
     def first_page(self, user_id: str | None, query: str | None) -> ExportPage:
         """See the port."""
-        with self._call(f"exports.first_page {user_id}"):
+        with self._world.graph_call(f"exports.first_page {user_id}"):
             self._answer(f"exports.first_page {user_id}")
             self.queries.append((user_id, query))
             rows = self._rows(user_id)
@@ -79,7 +78,7 @@ class MemoryExports:
     def next_page(self, link: str) -> ExportPage:
         """See the port. A link serves as often as it is asked for, and only until ``expire_links``."""
         user_id = self._links[link][0] if link in self._links else None
-        with self._call(f"exports.next_page {user_id}"):
+        with self._world.graph_call(f"exports.next_page {user_id}"):
             self._answer(f"exports.next_page {user_id}")
             if not link.startswith(f"{ORIGIN}/"):
                 raise GraphUnavailable("the next page is elsewhere; it is not followed")
@@ -106,24 +105,11 @@ class MemoryExports:
         """Answer the next calls whose label begins with ``call`` with an error, as Graph words them."""
         self._refusals.append(_Refusal(call, status, code, retry_after, times))
 
-    def accept_again(self) -> None:
-        """No more refusals."""
-        self._refusals.clear()
-
     def expire_links(self) -> None:
         """No page token that was given leads anywhere any more."""
         self._links.clear()
 
     # ---- inside
-
-    @contextmanager
-    def _call(self, label: str) -> Iterator[None]:
-        try:
-            with self._world.call(label):
-                yield
-        except StorageUnavailable as error:
-            # A test that breaks call after call says so in storage's words; here it is no answer of Graph's.
-            raise GraphUnavailable(str(error)) from error
 
     def _answer(self, label: str) -> None:
         refusal = next((each for each in self._refusals if each.times and label.startswith(each.call)), None)

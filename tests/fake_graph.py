@@ -7,12 +7,11 @@ Tests hold what the app noted as gaps against it.
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 
-from shared.core.errors import CaptureError, GraphUnavailable, StorageUnavailable
+from shared.core.errors import CaptureError
 from shared.core.graph_fault import fault
 from shared.core.graph_subscription import parse_subscription
 from shared.core.instants import format_instant, parse_instant
@@ -105,14 +104,14 @@ class FakeGraph:
     # ---- the port
 
     def subscriptions(self) -> list[ActualSubscription]:
-        with self._call("graph.list"):
+        with self._world.graph_call("graph.list"):
             self._answer("graph.list")
             if self.list_needs_consent and not self.granted:
                 raise self._fault(403, "Forbidden", "list the subscriptions")
             return [parse_subscription(self._listed(life)) for life in self.living()]
 
     def subscription(self, subscription_id: str) -> ActualSubscription | None:
-        with self._call(f"graph.get {subscription_id}"):
+        with self._world.graph_call(f"graph.get {subscription_id}"):
             self._answer("graph.get")
             found = self.find(subscription_id)
             return None if found is None else parse_subscription(found.document)
@@ -122,7 +121,7 @@ class FakeGraph:
         for call in calls:
             answer: ActualSubscription | CaptureError | None = None
             try:
-                with self._call(f"graph.{call.method} {call.path}"):
+                with self._world.graph_call(f"graph.{call.method} {call.path}"):
                     self._answer(f"graph.{call.method}")
                     answer = self._do(call)
             except CaptureError as error:
@@ -131,16 +130,16 @@ class FakeGraph:
         return answers
 
     def roles(self) -> frozenset[str] | None:
-        with self._call("graph.roles"):
+        with self._world.graph_call("graph.roles"):
             return self.granted
 
     def licensed_users(self) -> Iterator[str]:
-        with self._call("graph.licensed_users"):
+        with self._world.graph_call("graph.licensed_users"):
             self._answer("graph.licensed_users")
         yield from self.users
 
     def members(self, group_id: str) -> Iterator[str]:
-        with self._call(f"graph.members {group_id}"):
+        with self._world.graph_call(f"graph.members {group_id}"):
             self._answer("graph.members")
             if group_id not in self.groups:
                 raise self._fault(404, "Request_ResourceNotFound", "list the members of a group")
@@ -148,7 +147,7 @@ class FakeGraph:
 
     def resource(self, path: str) -> bytes:
         assert resource_path(path) is not None or "%" in path, "a path that nobody checked"
-        with self._call(f"graph.resource {path}"):
+        with self._world.graph_call(f"graph.resource {path}"):
             self._answer("graph.resource")
             if path not in self.resources:
                 raise self._fault(404, "NotFound", "fetch what a notification is about")
@@ -240,15 +239,6 @@ class FakeGraph:
         return without([(begin, end)], flowing)
 
     # ---- inside
-
-    @contextmanager
-    def _call(self, label: str) -> Iterator[None]:
-        try:
-            with self._world.call(label):
-                yield
-        except StorageUnavailable as error:
-            # A test that breaks call after call says so in storage's words; here it is no answer of Graph's.
-            raise GraphUnavailable(str(error)) from error
 
     def _answer(self, label: str) -> None:
         for each in self._refusals:

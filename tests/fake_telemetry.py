@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from shared.core.metrics import METRICS, Metric
 
-TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
 
 @dataclass
 class MemorySpan:

@@ -6,6 +6,7 @@ took effect, or after it did (an acknowledgement that got lost, a process killed
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from itertools import islice
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from shared.core.decryption import DecryptionKey
-from shared.core.errors import StorageUnavailable, UnknownCertificate
+from shared.core.errors import GraphUnavailable, StorageUnavailable, UnknownCertificate
 from shared.core.instants import format_instant
 from shared.ports import Blob, CertificateVersion
 
@@ -45,6 +46,7 @@ class World:
 
     now: datetime = NOW
     calls: list[str] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
     # What happens in between, just before a matching call: somebody else's work.
     meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)
     _troubles: list[_Trouble] = field(default_factory=list)
@@ -56,6 +58,12 @@ class World:
     def pass_time(self, **spans: float) -> None:
         """Let time pass: the arguments are those of timedelta."""
         self.now += timedelta(**spans)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeping is time that passes."""
+        assert seconds >= 0
+        self.slept.append(seconds)
+        self.pass_time(seconds=seconds)
 
     def fail(
         self, call: str, error: BaseException | None = None, *, after: bool = False, times: int = 1_000_000
@@ -91,6 +99,15 @@ class World:
         yield
         if trouble is not None:
             raise trouble.error
+
+    @contextmanager
+    def graph_call(self, label: str) -> Iterator[None]:
+        """One call to Graph. A test that breaks call after call does so in storage's words: here it is no answer."""
+        try:
+            with self.call(label):
+                yield
+        except StorageUnavailable as error:
+            raise GraphUnavailable(str(error)) from error
 
 
 class MemoryContainer:
@@ -162,6 +179,10 @@ class MemoryContainer:
         with self._world.call(f"{self.name}.folders"):
             found = sorted({name.partition("/")[0] for name in self.blobs if "/" in name})
         yield from found
+
+    def in_folders(self) -> Counter[str]:
+        """How many blobs there are in each folder."""
+        return Counter(name.partition("/")[0] for name in self.blobs)
 
     def _listed(self, verb: str, prefix: str) -> Iterator[tuple[str, Blob]]:
         last = ""

@@ -133,6 +133,11 @@ def notification(resource: Mapping[str, object], /, **changes: object) -> dict[s
     return {name: value for name, value in item.items() if value is not ...}
 
 
+def tampered(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A notification with content that does not open any more."""
+    return {**item, "encryptedContent": {**item["encryptedContent"], "dataSignature": "AAAA"}}
+
+
 def as_bytes(resource: Mapping[str, object]) -> bytes:
     """A resource as Graph writes it: compact, not escaped."""
     return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")

@@ -69,7 +69,7 @@ def _listen(where: str | None) -> Callable[[], None] | None:
     if where is None:
         return None
     # Imported only where it is asked for: that OpenTelemetry is loaded tells the app that somebody listens.
-    from local.telemetry.listening import listen  # noqa: PLC0415
+    from local.telemetry.listening import listen  # noqa: PLC0415 - see above
 
     return listen(where)
 

@@ -5,7 +5,6 @@ https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-htt
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Sequence
 from uuid import uuid4
@@ -18,7 +17,6 @@ from local.functions_host.http_request import BodyError, headers_of, query_of, r
 from local.functions_host.invocations import Invocations
 from local.functions_host.keys import Keys
 
-_LOG = logging.getLogger(__name__)
 _INPUT_LIMIT = 1_048_576
 PREFIX = "/admin/"
 

@@ -93,7 +93,7 @@ def load_engine(name: str, app: Path) -> Engine:
     """
     if name == "runtime" or (name == "auto" and sys.version_info >= (3, 13)):
         # Its package exists for 3.13 and later only, so it cannot be imported above.
-        from local.functions_host.engine_runtime import RuntimeEngine  # noqa: PLC0415
+        from local.functions_host.engine_runtime import RuntimeEngine  # noqa: PLC0415 - see above
 
         return RuntimeEngine(app)
     from local.functions_host.engine_sdk import SdkEngine  # noqa: PLC0415 - the SDK is not loaded where it is not used

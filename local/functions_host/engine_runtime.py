@@ -36,7 +36,7 @@ class RuntimeEngine:
         handle_event.load_binding_registry()
         logging.getLogger("azure.functions").addFilter(_not_a_failed_call)
         indexed = loader.index_function_app(str(app / "function_app.py"))
-        metadata, _logs = loader.process_indexed_function(_PROTOS, handle_event._functions, indexed, str(app))  # noqa: SLF001
+        metadata, _logs = loader.process_indexed_function(_PROTOS, handle_event._functions, indexed, str(app))  # noqa: SLF001 - no public way to it
         runtime.start_threadpool_executor()
         self._ids = {entry.name: entry.function_id for entry in metadata}
         self._functions = {entry.name: _describe(entry) for entry in metadata}
@@ -68,7 +68,7 @@ class RuntimeEngine:
 
 
 def _describe(entry: SimpleNamespace) -> FunctionDescriptor:
-    info = handle_event._functions.get_function(entry.function_id)  # noqa: SLF001 - no public way to it
+    info = handle_event._functions.get_function(entry.function_id)  # noqa: SLF001 - as above
     return describe(entry.name, is_async=info.is_async, raw_bindings=entry.raw_bindings)
 
 

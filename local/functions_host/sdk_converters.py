@@ -7,5 +7,5 @@ from azure.functions.meta import get_binding_registry
 
 def converter(kind: str) -> type[Any]:
     """The class whose `decode`, `encode` and `check_*_type_annotation` serve bindings of this kind."""
-    found: type[Any] = get_binding_registry().get(kind)  # type: ignore[no-untyped-call]
+    found: type[Any] = get_binding_registry().get(kind)  # type: ignore[no-untyped-call] # see above
     return found

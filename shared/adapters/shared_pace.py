@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from shared.core.errors import GraphUnavailable, StorageUnavailable
 from shared.core.request_budget import LEDGER, LONGEST_HOLD, SPACING, RequestBudget, from_json, to_json
-from shared.ports import Clock, Container
+from shared.ports import Blob, Clock, Container
 
 # Who would wait longer does it on the queue, where it takes no thread.
 MAX_WAIT = timedelta(seconds=60)
@@ -133,18 +133,19 @@ class SharedPace:
             now = self._clock()
             before = RequestBudget() if blob is None else _honest(from_json(blob.content), now)
             after = change(before, now)
-            self._held_until = after.not_before
-            if after == before:
-                return
-            if blob is None:
-                written = self._state.create(LEDGER, to_json(after), {})
-            else:
-                written = self._state.replace(LEDGER, to_json(after), blob.etag, blob.metadata)
-            if written:
+            # A hold that was not written holds nobody else: it must not keep the next one from being told.
+            self._held_until = before.not_before
+            if after == before or self._written(blob, after):
+                self._held_until = after.not_before
                 return
             # Spread, so that the same two don't meet again; it keeps no secret.
-            self._sleep(random.uniform(0, min(0.01 * 2**attempt, LONGEST_BACKOFF)))  # noqa: S311
+            self._sleep(random.uniform(0, min(0.01 * 2**attempt, LONGEST_BACKOFF)))  # noqa: S311 - see above
         raise StorageUnavailable(f"{LEDGER} was written by others {TRIES} times in a row; it is tried again")
+
+    def _written(self, blob: Blob | None, after: RequestBudget) -> bool:
+        if blob is None:
+            return self._state.create(LEDGER, to_json(after), {})
+        return self._state.replace(LEDGER, to_json(after), blob.etag, blob.metadata)
 
     def _too_long(self, slot: datetime) -> GraphUnavailable:
         wait = slot - self._clock()

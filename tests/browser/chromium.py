@@ -48,7 +48,7 @@ def running(program: str) -> Iterator[str]:
     """Start the browser; gives the websocket address of its DevTools."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, *_FLAGS, f"--user-data-dir={profile}"]
-        with subprocess.Popen(  # noqa: S603 - a browser of this machine with arguments of ours
+        with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
             try:

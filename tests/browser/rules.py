@@ -30,8 +30,6 @@ def pure_scripts() -> list[str]:
 def evaluate(node: str, expression: str, given: object = None) -> Json:
     """What an expression over the page's rules and ``given`` is worth."""
     work = json.dumps({"scripts": pure_scripts(), "expression": expression, "given": given})
-    done = subprocess.run(  # noqa: S603 - Node, with a program of ours
-        [node, "-e", _PROGRAM], input=work.encode(), capture_output=True, check=False, timeout=120
-    )
+    done = subprocess.run([node, "-e", _PROGRAM], input=work.encode(), capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)

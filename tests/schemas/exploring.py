@@ -92,7 +92,7 @@ def explore(
     command += ["--checks", ",".join(checks), "--report", "har", "--report-har-path", "seen.har"]
     command += [part for name, value in headers.items() for part in ("--header", f"{name}: {value}")]
     command += ["--tls-verify", str(authority)] if authority else []
-    done = subprocess.run(  # noqa: S603 - this interpreter, with arguments of ours
+    done = subprocess.run(
         [*command, *arguments],
         cwd=folder,
         env={**os.environ, **_ENVIRONMENT},

@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from shared.core.errors import SettingsError
 from shared.core.export_users import ExportedUsers
 from shared.settings import Settings, read_settings
+from tests.unit.recording import names_read
 
 ROOT = Path(__file__).parents[2]
 TENANT = "8F4C1A52-0f6b-4a83-9d57-31c6d8b0e7aa"
@@ -35,23 +36,6 @@ ENVIRONMENT_FACTS = {"REQUESTS_CA_BUNDLE", "WEBSITE_HOSTNAME", "WEBSITE_INSTANCE
 HOST_SETTINGS = {"FUNCTIONS_WORKER_RUNTIME"}
 
 
-class RecordingEnvironment(Mapping[str, str]):
-    """An environment without anything in it, which remembers what was looked for."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.names.add(name)
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
 def problems(environment: Mapping[str, str]) -> list[str]:
     """What is wrong, a sentence each."""
     with pytest.raises(SettingsError) as caught:
@@ -65,11 +49,7 @@ def changed(**changes: str) -> Settings:
 
 @pytest.fixture
 def read() -> set[str]:
-    """The names that the app looks for, the forms of a storage connection counted as one."""
-    environment = RecordingEnvironment()
-    with pytest.raises(SettingsError):
-        read_settings(environment)
-    return {name.partition("__")[0] for name in environment.names}
+    return names_read()
 
 
 @pytest.fixture

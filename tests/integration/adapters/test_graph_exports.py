@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
@@ -15,11 +14,11 @@ from local.graph.export_api import Trouble
 from local.graph.policy import Limits
 from shared.adapters.graph_exports import GraphExports, http_date
 from shared.adapters.graph_http import GraphHttp
-from shared.adapters.identity import secret_credential
 from shared.core.errors import GraphNotFound, GraphRefused, GraphUnavailable
 from shared.core.export_window import date_filter
 from shared.ports import ExportPage
-from tests.integration.adapters.odd_graph import DATE, OddGraph, OneToken, odd_graph
+from tests.integration.adapters.credentials import OneToken, app_credential
+from tests.integration.adapters.odd_graph import DATE, OddGraph
 from tests.integration.local.graph_exports import latest
 
 NOW = datetime(2026, 1, 5, 9, 30, 10, tzinfo=UTC)
@@ -59,15 +58,8 @@ def changes(cloud: ThreadedSimulator) -> list[Change]:
 def exports(cloud: ThreadedSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[GraphExports]:
     graph = cloud.graph
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(graph.ca_file))
-    credential = secret_credential(
-        tenant_id=graph.tenant_id,
-        client_id=graph.client_id,
-        client_secret=graph.client_secret,
-        authority_host=graph.authority_host,
-        instance_discovery=False,
-    )
     set_policy(cloud)
-    yield GraphExports(GraphHttp(graph.graph_endpoint, "v1.0", credential, lambda: datetime.now(UTC)))
+    yield GraphExports(GraphHttp(graph.graph_endpoint, "v1.0", app_credential(graph), lambda: datetime.now(UTC)))
     set_policy(cloud)
 
 
@@ -174,20 +166,6 @@ def test_throttled_it_says_so(exports: GraphExports, cloud: ThreadedSimulator, c
 
 
 # ---- a Graph that misbehaves, or somebody in between
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OddGraph, Path]]:
-    with odd_graph(tmp_path_factory.mktemp("tls")) as running:
-        yield running
-
-
-@pytest.fixture
-def graph(served: tuple[OddGraph, Path], monkeypatch: pytest.MonkeyPatch) -> OddGraph:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(served[1]))
-    served[0].asked.clear()
-    served[0].answers.clear()
-    return served[0]
 
 
 @pytest.fixture

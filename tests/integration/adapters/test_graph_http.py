@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,25 +19,12 @@ from shared.adapters import graph_http
 from shared.adapters.graph_http import GraphHttp, has_origin
 from shared.core.errors import GraphNotFound, GraphRefused, GraphUnavailable
 from shared.core.graph_fault import DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER
-from tests.integration.adapters.odd_graph import DATE, TOKEN, OddGraph, OneToken, Wire, odd_graph
+from tests.integration.adapters.credentials import TOKEN, OneToken
+from tests.integration.adapters.odd_graph import DATE, OddGraph, Wire
 
 NOW = datetime(2026, 1, 5, 9, 30, 10, tzinfo=UTC)
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SECRET = "adele.vance@contoso.example"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OddGraph, Path]]:
-    with odd_graph(tmp_path_factory.mktemp("tls")) as running:
-        yield running
-
-
-@pytest.fixture
-def graph(served: tuple[OddGraph, Path], monkeypatch: pytest.MonkeyPatch) -> OddGraph:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(served[1]))
-    served[0].asked.clear()
-    served[0].answers.clear()
-    return served[0]
 
 
 @pytest.fixture

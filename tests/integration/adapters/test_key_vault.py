@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from local.graph.outages import Kind
 from local.graph.threaded import ThreadedSimulator, run_in_thread
 from local.graph.vault import PEM, PKCS12, ContentType
-from shared.adapters.identity import managed_identity, secret_credential
+from shared.adapters.identity import managed_identity
 from shared.adapters.key_vault import COOL_DOWN, REMEMBER_CURRENT, REMEMBER_REFUSAL, KeyVaultKeyRing, open_key_ring
 from shared.core.errors import CertificateDisabled, KeyVaultUnavailable, UnknownCertificate
+from tests.integration.adapters.credentials import app_credential
 
 CERTIFICATE = "graph-notifications"
 
@@ -44,15 +46,8 @@ def ring(cloud: ThreadedSimulator, clock: Clock, monkeypatch: pytest.MonkeyPatch
 
 def open_ring(cloud: ThreadedSimulator, clock: Clock) -> KeyVaultKeyRing:
     graph = cloud.graph
-    credential = secret_credential(
-        tenant_id=graph.tenant_id,
-        client_id=graph.client_id,
-        client_secret=graph.client_secret,
-        authority_host=graph.authority_host,
-        instance_discovery=False,
-    )
     return open_key_ring(
-        graph.vault_url, CERTIFICATE, credential=credential, verify_challenge_resource=False, clock=clock
+        graph.vault_url, CERTIFICATE, credential=app_credential(graph), verify_challenge_resource=False, clock=clock
     )
 
 
@@ -87,10 +82,10 @@ def test_a_key_is_asked_for_once(cloud: ThreadedSimulator, ring: KeyVaultKeyRing
 
 @pytest.mark.parametrize("kind", ["403", "429", "503", "refuse"])
 def test_a_vault_that_is_away_is_unavailable_and_asked_again_after_a_while(
-    cloud: ThreadedSimulator, ring: KeyVaultKeyRing, clock: Clock, kind: str
+    cloud: ThreadedSimulator, ring: KeyVaultKeyRing, clock: Clock, kind: Kind
 ) -> None:
     version = rotate(cloud)
-    cloud.call(lambda graph: graph.cloud.outages.begin("vault", kind))  # type: ignore[arg-type] # a literal's text
+    cloud.call(lambda graph: graph.cloud.outages.begin("vault", kind))
     with pytest.raises(KeyVaultUnavailable):
         ring.key(version)
     refused = cloud.graph.cloud.outages.refused["vault"]

@@ -30,8 +30,7 @@ def test_all_instances_together_keep_the_tenants_pace(azurite: Azurite) -> None:
     arguments = [azurite.connection_string, container, str(THREADS), str(SECONDS)]
 
     def run(_: int) -> Answer:
-        # An interpreter of this one's kind, with arguments of our own.
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             [*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
         )
         assert done.returncode == 0, done.stderr

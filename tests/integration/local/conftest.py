@@ -121,7 +121,7 @@ def make_world(engine: str, azurite: Azurite, service: QueueServiceClient) -> Ma
             "TICK": "0 0 0 1 1 *",
             **(values or {}),
         }
-        host = HostProcess(settings, app=APPS / app, engine=engine, **options)  # type: ignore[arg-type]
+        host = HostProcess(settings, app=APPS / app, engine=engine, **options)  # type: ignore[arg-type] # HostProcess's own
         return World(host, service, settings["WORK"], settings["SEEN"])
 
     return make

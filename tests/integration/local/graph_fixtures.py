@@ -5,24 +5,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from local.graph import Faults, Simulator, ThreadedSimulator, run_in_thread
-from tests.integration.local.graph_support import FAST, Receiver
+from tests.integration.local.graph_support import FAST, Receiver, receiving
 
 
 @pytest_asyncio.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    application = web.Application()
-    application.router.add_post("/api/{name}", made.take)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}/api"
-    made.url, made.lifecycle_url = f"{base}/notifications?code=a%20b", f"{base}/lifecycle"
-    yield made
-    await runner.cleanup()
+    async with receiving() as made:
+        yield made
 
 
 @pytest_asyncio.fixture

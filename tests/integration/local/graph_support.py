@@ -4,7 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,23 @@ class Receiver:
 
     def items(self) -> list[dict[str, Any]]:
         return [item for body in self.bodies for item in json.loads(body)["value"]]
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver that listens on loopback for as long as the context lasts."""
+    made = Receiver()
+    application = web.Application()
+    application.router.add_post("/api/{name}", made.take)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}/api"
+    made.url, made.lifecycle_url = f"{base}/notifications?code=a%20b", f"{base}/lifecycle"
+    try:
+        yield made
+    finally:
+        await runner.cleanup()
 
 
 def decrypted(content: dict[str, str], key: rsa.RSAPrivateKey) -> bytes:

@@ -75,7 +75,7 @@ def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     source.write_text(script, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
     command = [sys.executable, str(source)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         port = int(parent.stdout.readline().split()[1])
         assert is_listening(port)
@@ -88,7 +88,7 @@ def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def test_two_processes_may_install_at_once() -> None:
     command = [sys.executable, "-c", "from local.azurite import install; print(install()[1])"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]  # noqa: S603
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     answers = {process.communicate(timeout=120)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert len(answers) == 1

@@ -42,7 +42,7 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("graph")
     command = [sys.executable, "-m", "local.graph", "--port", "0", "--folder", str(folder), "--time-scale", "3600"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     settings = folder / "settings.json"
     deadline = time.monotonic() + 30
     while not settings.exists() or not settings.read_text():
@@ -231,8 +231,6 @@ def test_a_web_page_cannot_drive_it(running: Running) -> None:
 def test_a_taken_port_is_told(running: Running, tmp_path: Path) -> None:
     port = str(urlsplit(running.url).port)
     command = [sys.executable, "-m", "local.graph", "--port", port, "--folder", str(tmp_path)]
-    result = subprocess.run(  # noqa: S603 - our own
-        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 1
     assert "cannot start" in result.stderr

@@ -12,7 +12,7 @@ from aiohttp import web
 from local.graph import Faults, Simulator, Timing, run_in_thread
 from local.graph.content.change import Change
 from local.graph.ledger import Content
-from tests.integration.local.graph_support import FAST, Receiver, decrypted, member
+from tests.integration.local.graph_support import FAST, Receiver, decrypted, member, receiving
 
 pytest_plugins = ("tests.integration.local.graph_fixtures",)
 DAY = date(2026, 3, 2)
@@ -194,19 +194,11 @@ async def test_the_ledger_is_written_before_the_post_leaves(simulator: Simulator
 
 def test_a_nasty_day_arrives_completely_from_a_thread(tmp_path: Path) -> None:
     async def play(graph: Simulator) -> Receiver:
-        endpoint = Receiver()
-        application = web.Application()
-        application.router.add_post("/", endpoint.take)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        try:
-            await graph.subscribe(url, url)
-            await graph.subscribe(url, url, resource="/chats", change_type="created,updated")
+        async with receiving() as endpoint:
+            urls = endpoint.url, endpoint.lifecycle_url
+            await graph.subscribe(*urls)
+            await graph.subscribe(*urls, resource="/chats", change_type="created,updated")
             await graph.play(graph.day(DAY, interactions=150), seconds=1)
-        finally:
-            await runner.cleanup()
         return endpoint
 
     with run_in_thread(folder=tmp_path, timing=Timing(time_scale=3600), seed=7) as running:

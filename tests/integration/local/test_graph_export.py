@@ -14,6 +14,7 @@ import pytest_asyncio
 from local.graph import Clock, ExportPolicy, Faults, Limits, Simulator
 from local.graph.content.canonical import canonical_sha256
 from local.graph.content.change import Change
+from local.graph.export_api import Trouble
 from tests.integration.local.graph_calls import call
 from tests.integration.local.graph_exports import (
     DAY,
@@ -180,10 +181,10 @@ async def test_who_may_be_exported_and_by_whom(tenant: tuple[Simulator, list[Cha
 
 
 @pytest.mark.parametrize("kind", ["403", "404", "500", "503"])
-async def test_people_whose_export_always_fails(tenant: tuple[Simulator, list[Change]], kind: str) -> None:
+async def test_people_whose_export_always_fails(tenant: tuple[Simulator, list[Change]], kind: Trouble) -> None:
     graph, changes = tenant
     user = user_of(changes)
-    graph.trouble(user.upper(), kind)  # type: ignore[arg-type]  # one of four literals
+    graph.trouble(user.upper(), kind)
     status, _, response = await ask(graph, path_of(user))
     assert (status, "Retry-After" in response.headers) == (int(kind), kind == "503")
     graph.trouble(user, None)

@@ -86,7 +86,7 @@ class Careful:
         if not re.fullmatch("[0-9a-f]{32}", content["encryptionCertificateId"]):
             return
         version = self._graph.cloud.vault.find(self._graph.certificate_name, content["encryptionCertificateId"])
-        if version is None or not _same_thumbprint(content, version.pair.certificate.fingerprint(hashes.SHA1())):  # noqa: S303
+        if version is None or not _same_thumbprint(content, version.pair.certificate.fingerprint(hashes.SHA1())):  # noqa: S303 - a thumbprint
             return
         try:
             plaintext = decrypted(content, version.pair.private_key)

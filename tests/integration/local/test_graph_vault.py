@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from local.graph import ThreadedSimulator
+from local.graph.outages import Kind
 from local.graph.vault import PEM
 
 pytest_plugins = ("tests.integration.local.graph_fixtures",)
@@ -80,8 +81,8 @@ def test_missing_disabled_deleted_and_restored(client: SecretClient, threaded: T
 
 
 @pytest.mark.parametrize("kind", ["403", "429", "500", "503"])
-def test_outages_by_status(client: SecretClient, threaded: ThreadedSimulator, kind: str) -> None:
-    threaded.call(lambda graph: graph.cloud.outages.begin("vault", kind, requests=1))  # type: ignore[arg-type]
+def test_outages_by_status(client: SecretClient, threaded: ThreadedSimulator, kind: Kind) -> None:
+    threaded.call(lambda graph: graph.cloud.outages.begin("vault", kind, requests=1))
     with pytest.raises(HttpResponseError) as failed:
         client.get_secret(NAME)
     assert failed.value.status_code == int(kind)
@@ -90,9 +91,9 @@ def test_outages_by_status(client: SecretClient, threaded: ThreadedSimulator, ki
 
 
 @pytest.mark.parametrize("kind", ["hang", "refuse"])
-def test_outages_of_the_line(client: SecretClient, threaded: ThreadedSimulator, kind: str) -> None:
+def test_outages_of_the_line(client: SecretClient, threaded: ThreadedSimulator, kind: Kind) -> None:
     client.get_secret(NAME)
-    threaded.call(lambda graph: graph.cloud.outages.begin("vault", kind))  # type: ignore[arg-type]
+    threaded.call(lambda graph: graph.cloud.outages.begin("vault", kind))
     with pytest.raises((ServiceRequestError, ServiceResponseError)):
         client.get_secret(NAME)
     threaded.call(lambda graph: graph.cloud.outages.end("vault"))

@@ -121,9 +121,7 @@ first = len(opened)
 dashboard.dashboard()
 assert len(opened) == first
 """
-    done = subprocess.run(  # noqa: S603 - this interpreter, with a program of ours
-        [sys.executable, "-B", "-c", probe], cwd=ROOT, capture_output=True, check=False, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-B", "-c", probe], cwd=ROOT, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
 
 

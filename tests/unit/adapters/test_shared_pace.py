@@ -25,15 +25,9 @@ class Setup:
     def __init__(self) -> None:
         self.world = World()
         self.state = MemoryContainer("state", self.world)
-        self.slept: list[float] = []
 
     def instance(self, ahead: timedelta = timedelta(0)) -> SharedPace:
-        return SharedPace(self.state, lambda: self.world.now + ahead, self.sleep)
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.slept.append(seconds)
-        self.world.now += timedelta(seconds=seconds)
+        return SharedPace(self.state, lambda: self.world.now + ahead, self.world.sleep)
 
     @property
     def ledger(self) -> RequestBudget:
@@ -132,11 +126,11 @@ def test_whoever_asks_while_slots_are_taken_waits_for_company(setup: Setup) -> N
     pace.reserve()
     setup.ledger = RequestBudget(next_slot=NOW + 4 * SECOND)
     pace.reserve()
-    setup.slept.clear()
+    setup.world.slept.clear()
     pace.reserve()
 
     # Half a second of four: the slot is no later for it.
-    assert setup.slept[0] == 0.5
+    assert setup.world.slept[0] == 0.5
     assert setup.ledger.next_slot == NOW + 4 * SECOND + 2 * SPACING
 
 
@@ -164,14 +158,14 @@ def test_a_slot_at_the_very_end_is_used_and_not_given_away(setup: Setup) -> None
     setup.ledger = RequestBudget(next_slot=end)
     pace.wait()
 
-    assert setup.slept[-2] == 0.5, "gathering took the time that made it late"
+    assert setup.world.slept[-2] == 0.5, "gathering took the time that made it late"
     assert setup.world.now == end
 
 
 def test_holds_one_after_the_other_end_the_wait(setup: Setup) -> None:
     one, two = setup.instance(), setup.instance()
     one.reserve()
-    sleep = setup.sleep
+    sleep = setup.world.sleep
 
     def held_again(seconds: float) -> None:
         sleep(seconds)
@@ -232,13 +226,13 @@ def test_a_long_hold_sends_everybody_back_to_the_queue(setup: Setup) -> None:
             pace.wait()
         assert raised.value.retry_after == timedelta(minutes=5)
 
-    assert sum(setup.slept) == 0
+    assert sum(setup.world.slept) == 0
 
 
 def test_a_hold_that_comes_while_somebody_sleeps_is_heeded(setup: Setup) -> None:
     one, two = setup.instance(), setup.instance()
     setup.ledger = RequestBudget(next_slot=NOW + 3 * SECOND)
-    sleep = setup.sleep
+    sleep = setup.world.sleep
 
     def woken(seconds: float) -> None:
         # While the first one sleeps, Graph throttles another, and a third one of this process reads of it.
@@ -329,7 +323,7 @@ def test_whoever_never_gets_through_gives_up(setup: Setup, monkeypatch: pytest.M
         pace.reserve()
 
     assert setup.world.called("state.read") == 1 + TRIES
-    assert sum(setup.slept) <= TRIES * shared_pace.LONGEST_BACKOFF + 1
+    assert sum(setup.world.slept) <= TRIES * shared_pace.LONGEST_BACKOFF + 1
 
 
 @pytest.mark.parametrize("act", [SharedPace.wait, lambda pace: pace.hold(SECOND)])

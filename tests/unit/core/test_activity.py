@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,7 @@ from shared.core.activity import (
     to_json,
 )
 from tests.fakes import NOW
+from tests.unit.instants import instants
 
 COUNTS = st.lists(st.integers(0, 10**6), min_size=len(BOUNDS) + 1, max_size=len(BOUNDS) + 1)
 SOURCES = st.sampled_from(["notification", "export"])
@@ -141,7 +142,7 @@ class TestTheBlob:
 
 
 class TestHours:
-    @given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))  # noqa: DTZ001
+    @given(instants(date(2000, 1, 1), date(2100, 1, 1), st.timezones()))
     def test_an_instant_lies_in_its_hour_whatever_its_offset(self, instant: datetime) -> None:
         hour = hour_of(instant)
 

@@ -1,7 +1,7 @@
 import posixpath
 import re
 import string
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import example, given
@@ -19,6 +19,7 @@ from shared.core.archive_path import (
 )
 from shared.core.resources import AI_INTERACTION, CHAT, ResourceKind, kind_of
 from tests.graph_posts import TENANT, interaction, payload
+from tests.unit.instants import instants
 
 SAFE = set(string.ascii_letters + string.digits + "-_.=")
 DIGEST = re.compile(r"=sha256-[0-9a-f]{64}\Z")
@@ -300,7 +301,7 @@ def test_the_same_deletion_has_one_tombstone_and_another_one_its_own() -> None:
 
 
 @given(
-    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - strategy's bounds
+    instants(date(2020, 1, 1), date(2040, 1, 1)),
     st.timedeltas(timedelta(0), REPEATED_FOR),
 )
 def test_a_repeat_knows_where_the_first_rests_and_the_first_where_a_repeat(first: datetime, later: timedelta) -> None:

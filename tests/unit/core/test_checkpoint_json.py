@@ -3,7 +3,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -23,6 +23,7 @@ from shared.core.checkpoint_json import (
     user_of_name,
 )
 from tests.fakes import NOW
+from tests.unit.instants import instants
 
 ANN = "0a1b2c3d-0000-4000-8000-00000000000a"
 OUR_TENANT = "11111111-0000-4000-8000-000000000000"
@@ -37,7 +38,7 @@ FULL = Checkpoint(
 )
 
 # As far as a user's time may reach: metadata tells looks in seconds since 1970.
-INSTANTS = st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds zones
+INSTANTS = instants(date(1970, 1, 2), date(9000, 1, 1))
 ENTRIES = st.frozensets(st.binary(min_size=ENTRY_BYTES, max_size=ENTRY_BYTES), max_size=4)
 DAYS = st.dates().map(str) | st.just("undated")
 REASONS = st.sampled_from(["forbidden", "not-found", "refused", "unavailable"])

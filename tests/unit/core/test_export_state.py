@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from shared.core.export_state import ExportState, from_json, to_json
 from tests.fakes import NOW
+from tests.unit.instants import INSTANTS
 
-INSTANTS = st.datetimes(datetime(1000, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 BY_USER = st.dictionaries(st.text(), INSTANTS, max_size=4)
 STATES = st.builds(ExportState, st.none() | INSTANTS, BY_USER, BY_USER, st.booleans())
 BEFORE = NOW - timedelta(hours=1)

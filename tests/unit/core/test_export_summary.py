@@ -40,8 +40,8 @@ USERS = st.dictionaries(
 )
 
 
-def tenant(users: str, progress: dict[str, Progress], **more: object) -> Tenant:
-    return Tenant(frozenset(users), progress, **more)  # type: ignore[arg-type]
+def tenant(users: str, progress: dict[str, Progress], leaving: dict[str, datetime] | None = None) -> Tenant:
+    return Tenant(frozenset(users), progress, leaving=leaving or {})
 
 
 class TestStates:

@@ -1,7 +1,7 @@
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -19,13 +19,13 @@ from shared.core.export_window import (
 )
 from shared.core.instants import format_instant, parse_instant
 from tests.fakes import NOW
+from tests.unit.instants import INSTANTS
 
 ANN = "0a1b2c3d-0000-4000-8000-00000000000a"
 HOUR = timedelta(hours=1)
 WINDOW = ExportWindow(ANN, NOW - HOUR, NOW)
 LATER_STEP = WINDOW.after(NOW - HOUR / 2, NOW, HOUR).again()
 
-INSTANTS = st.datetimes(datetime(1000, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds zones
 USER_IDS = st.uuids().map(str)
 STEPS = st.timedeltas(timedelta(microseconds=1), timedelta(days=10_000))
 WINDOWS = st.builds(

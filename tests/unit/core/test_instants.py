@@ -1,13 +1,14 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.instants import format_instant, parse_instant
+from tests.unit.instants import instants
 
 OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-INSTANTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=OFFSETS)  # noqa: DTZ001 - hypothesis adds zones
+INSTANTS = instants(date(2, 1, 1), date(9998, 12, 31), OFFSETS)
 
 
 @pytest.mark.parametrize(

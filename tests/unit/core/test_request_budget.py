@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -16,10 +16,10 @@ from shared.core.request_budget import (
     to_json,
 )
 from tests.fakes import NOW
+from tests.unit.instants import INSTANTS
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
-INSTANTS = st.datetimes(datetime(1000, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds zones
 # Who asks next: how long after the one before, by a clock that is how far off, for how many; or Graph asks for a pause.
 ASKING = st.tuples(st.floats(0, 5), st.floats(-2, 2), st.integers(1, 50))
 PAUSES = st.floats(0, LONGEST_HOLD.total_seconds() - 4)

@@ -232,10 +232,10 @@ def test_two_filters_of_one_resource_are_two_resources() -> None:
 
 
 @pytest.mark.parametrize("users", [LICENSED, ["a"], ["a", "b"]])
-def test_users_fill_the_placeholder(users: object) -> None:
+def test_users_fill_the_placeholder(users: str | list[str]) -> None:
     parsed = one({"resource": OF_A_USER, "users": users})
 
-    assert parsed.users == (users if isinstance(users, str) else tuple(users))  # type: ignore[arg-type]
+    assert parsed.users == (users if isinstance(users, str) else tuple(users))
 
 
 def test_a_user_named_twice_is_one() -> None:

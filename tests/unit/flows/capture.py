@@ -97,7 +97,7 @@ class Capture:
     @property
     def reasons(self) -> Counter[str]:
         """Dead letters by the folder they are in."""
-        return Counter(name.partition("/")[0] for name in self.dead_letters.blobs)
+        return self.dead_letters.in_folders()
 
     def at_rest(self) -> dict[str, dict[str, bytes]]:
         """All that storage holds, by container."""

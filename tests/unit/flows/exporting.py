@@ -56,7 +56,6 @@ class Exports:
         self.whole_tenant = whole_tenant
         self.app_classes: tuple[str, ...] = ()
         self.budget = 1000
-        self.slept: list[float] = []
         self.restart()
 
     def restart(self) -> None:
@@ -94,7 +93,7 @@ class Exports:
             clock=self.world.clock,
             app_classes=self.app_classes,
             account=self.account,
-            sleep=self._sleep,
+            sleep=self.world.sleep,
         )
 
     def plan(self) -> list[Mapping[str, Any]]:
@@ -128,10 +127,6 @@ class Exports:
     def archived(self) -> list[str]:
         """Ids of the archived interactions, in the order of names."""
         return [json.loads(blob.content)["id"] for _, blob in sorted(self.interactions.blobs.items())]
-
-    def _sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.world.pass_time(seconds=seconds)
 
 
 def ago(**span: float) -> datetime:

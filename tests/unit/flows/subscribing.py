@@ -11,7 +11,7 @@ from shared.core.subscription_watch import GAPS, WATCH, Problem, Tracked, Watch
 from shared.core.watch_json import from_json
 from shared.flows.subscriptions import Reconciling
 from shared.ports import CertificateVersion
-from tests.fake_graph import FakeGraph, Life, Span, merged, without
+from tests.fake_graph import LONGEST, FakeGraph, Life, Span, merged, without
 from tests.fakes import NOW, MemoryContainer, MemoryKeyRing, World
 
 TENANT_WIDE = "copilot/interactionHistory/getAllEnterpriseInteractions"
@@ -55,6 +55,19 @@ class Subscribing:
             desired=wanted(*entries),
             notification_url=f"{base}/api/notifications",
             lifecycle_url=lifecycle or f"{base}/api/lifecycle",
+            client_state=SECRET,
+            clock=self.world.clock,
+        )
+
+    def unmanaged(self) -> Reconciling:
+        """An instance of an app without ``SUBSCRIPTIONS``."""
+        return Reconciling(
+            graph=self.graph,
+            key_ring=self.key_ring,
+            state=self.state,
+            desired=None,
+            notification_url="",
+            lifecycle_url="",
             client_state=SECRET,
             clock=self.world.clock,
         )
@@ -134,6 +147,19 @@ class Subscribing:
         """Count from here."""
         self.world.calls.clear()
         self.graph.bodies.clear()
+
+
+def running(
+    *entries: object, runs: int = 1, strict_patch: bool = False, life_limit: timedelta = LONGEST
+) -> Subscribing:
+    """An app whose subscriptions live; what made them is not counted."""
+    world = World()
+    graph = FakeGraph(world, strict_patch=strict_patch, life_limit=life_limit)
+    setup = Subscribing(*entries, graph=graph, world=world)
+    setup.run(runs)
+    assert setup.graph.living()
+    setup.forget_calls()
+    return setup
 
 
 def ids(lives: Iterable[Life]) -> list[str]:

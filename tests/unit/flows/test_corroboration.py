@@ -16,16 +16,6 @@ from tests.graph_posts import ANOTHER_TENANT, TENANT, interaction
 DAY = "2026-01-05"
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def state(world: World) -> MemoryContainer:
-    return MemoryContainer("state", world)
-
-
 def name_of(**changes: object) -> str:
     return archive_path(AI_INTERACTION, TENANT, interaction(**changes)).name
 

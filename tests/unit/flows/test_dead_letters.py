@@ -19,28 +19,17 @@ from shared.core.errors import (
 from shared.flows import dead_letters
 from shared.flows.dead_letters import park
 from tests.fakes import NOW, Crash
-from tests.graph_posts import THUMBPRINT, as_bytes, encrypted, interaction, notification, post, rsa_key, token
+from tests.graph_posts import THUMBPRINT, as_bytes, encrypted, interaction, notification, post, rsa_key, tampered, token
 from tests.unit.flows.capture import NAME, Capture
 
 LETTER = DeadLetter("not-genuine", "detail", {"a": 1}, ("t",), NOW, 1, NAME, 0)
 NEW = "n" * 32
 
 
-@pytest.fixture
-def capture() -> Capture:
-    return Capture()
-
-
 def later(number: int) -> dict[str, Any]:
     """A notification for a certificate version that Key Vault has not got yet."""
     resource = interaction(id=str(number), etag=str(number))
     return notification(resource, encryptedContent=encrypted(as_bytes(resource), certificate_id=NEW))
-
-
-def tampered(number: int) -> dict[str, Any]:
-    item = later(number)
-    item["encryptedContent"]["dataSignature"] = "AAAA"
-    return item
 
 
 def restore(capture: Capture) -> None:
@@ -119,7 +108,7 @@ class TestReplay:
             )
 
     def test_a_letter_that_fails_otherwise_moves_to_that_reason(self, capture: Capture) -> None:
-        capture.store(post(tampered(1)))
+        capture.store(post(tampered(later(1))))
         restore(capture)
         report = capture.replaying.replay(None)
 
@@ -325,7 +314,7 @@ class TestLimits:
 
 def _scene() -> Callable[[], Capture]:
     """Makes worlds that are alike: four letters, of which two can be archived now and one moves."""
-    body = post(ONE, tampered(2), later(3), {"clientState": "theirs"})
+    body = post(ONE, tampered(later(2)), later(3), {"clientState": "theirs"})
 
     def make() -> Capture:
         capture = Capture()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from tests.fakes import NOW, Crash
 from tests.graph_posts import SUBSCRIPTION, TENANT, as_bytes, encrypted, interaction, notification, payload, post
 from tests.unit.flows.capture import Capture
 from tests.unit.flows.exporting import ALICE, Exports, prompt
+from tests.unit.instants import instants
 
 GENUINE = Provenance(NOW, tenants=frozenset({TENANT}))
 TENANT_WIDE = "copilot/interactionHistory/getAllEnterpriseInteractions"
@@ -300,7 +301,7 @@ class TestWhichHours:
 
         assert [(gap.begin, gap.end) for gap in setup.gaps] == [(NINE - LATEST, NINE + HOUR)]
 
-    @given(st.integers() | st.text(), st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+    @given(st.integers() | st.text(), instants(date(2024, 1, 1), date(2030, 1, 1)))
     def test_whatever_the_id_the_gap_holds_the_hour_of_receipt_and_nothing_from_before_a_month(
         self, identifier: object, received_at: datetime
     ) -> None:

@@ -15,16 +15,6 @@ HOUR = timedelta(hours=1)
 GAP = Gap("copilot/interactionHistory/getAllEnterpriseInteractions", NOW - HOUR, NOW, "the subscription was gone")
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def state(world: World) -> MemoryContainer:
-    return MemoryContainer("state", world)
-
-
 def folders(state: MemoryContainer) -> list[str]:
     return sorted(f"{name.partition('/')[0]}/" for name in state.blobs)
 

@@ -10,11 +10,6 @@ from tests.graph_posts import ANOTHER_TENANT, CLIENT, KID, TENANT, V1_ISSUER, V2
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
 def keys(world: World) -> MemorySigningKeys:
     key = rsa_key("entra").public_key()
     return MemorySigningKeys(world, {(V1_ISSUER, KID): key, (V2_ISSUER, KID): key})

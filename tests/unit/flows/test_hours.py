@@ -32,7 +32,7 @@ class Setup:
     def told(self) -> dict[str, Any]:
         """What is told, by hour: how many."""
         return {
-            str(each["hour"])[5:13]: each["bySource"]["notification"]  # type: ignore[index]
+            str(each["hour"])[5:13]: each["bySource"]["notification"]  # type: ignore[index] # counts by source
             for each in captured(self.state)
             if each["bySource"]
         }

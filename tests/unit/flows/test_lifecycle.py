@@ -48,7 +48,7 @@ class Hearing(Subscribing):
 
     @property
     def reasons(self) -> Counter[str]:
-        return Counter(name.partition("/")[0] for name in self.dead_letters.blobs)
+        return self.dead_letters.in_folders()
 
 
 def test_a_challenge_is_met_by_one_renewal() -> None:
@@ -260,16 +260,7 @@ def test_where_subscriptions_are_not_managed_a_post_is_done_with() -> None:
     unmanaged = Heeding(
         setup.inbox,
         setup.dead_letters,
-        type(setup.reconciling)(
-            graph=setup.graph,
-            key_ring=setup.key_ring,
-            state=setup.state,
-            desired=None,
-            notification_url="",
-            lifecycle_url="",
-            client_state=SECRET,
-            clock=setup.world.clock,
-        ),
+        setup.unmanaged(),
         (SECRET,),
     )
     unmanaged.handle(setup.keep(setup.item()))

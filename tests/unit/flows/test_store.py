@@ -27,26 +27,15 @@ from tests.graph_posts import (
     payload,
     post,
     rsa_key,
+    tampered,
     token,
 )
 from tests.unit.flows.capture import NAME, Capture
 
 
-@pytest.fixture
-def capture() -> Capture:
-    return Capture()
-
-
 def numbered(number: int, **changes: object) -> dict[str, Any]:
     """A notification about an interaction of its own."""
     return notification(interaction(id=str(number), etag=str(number)), **changes)
-
-
-def tampered(number: int) -> dict[str, Any]:
-    """A notification whose content does not open."""
-    item = numbered(number)
-    item["encryptedContent"]["dataSignature"] = "AAAA"
-    return item
 
 
 GOOD = (numbered(1), numbered(2))
@@ -61,7 +50,7 @@ def test_a_post_comes_to_rest_and_leaves_the_inbox(capture: Capture) -> None:
 
 
 def test_the_post_leaves_the_inbox_last(capture: Capture) -> None:
-    capture.store(post(*GOOD, tampered(3)))
+    capture.store(post(*GOOD, tampered(numbered(3))))
 
     assert capture.world.calls[-1].startswith("inbox.delete")
     assert capture.world.called("inbox.delete") == 1
@@ -76,7 +65,7 @@ BAD_ITEMS: dict[str, tuple[object, str]] = {
     "half content": (numbered(3, encryptedContent={"data": "AAAA"}), "malformed-notification"),
     "foreign tenant": (numbered(3, tenantId=ANOTHER_TENANT), "not-genuine"),
     "no tenant": (numbered(3, tenantId=...), "not-genuine"),
-    "tampered": (tampered(3), "decryption-failed"),
+    "tampered": (tampered(numbered(3)), "decryption-failed"),
     "unsigned": (
         numbered(3, encryptedContent={**encrypted(b"{}"), "dataSignature": None}),
         "unsigned-content",
@@ -112,7 +101,7 @@ def test_a_bad_item_becomes_a_dead_letter_and_its_neighbours_are_archived(
 
 def test_a_dead_letter_holds_what_trying_again_takes(capture: Capture) -> None:
     tokens = [token()]
-    item = tampered(1)
+    item = tampered(numbered(1))
     name = capture.keep(post(item, tokens=tokens), received_at=NOW - timedelta(hours=2))
     capture.storing.store(name)
     (letter,) = capture.letters
@@ -128,7 +117,7 @@ def test_a_dead_letter_is_told_without_its_content(capture: Capture, caplog: pyt
     caplog.set_level(logging.DEBUG)
     item = notification(interaction(id="2"), resourceData={"id": "1"})
     genuine = token()
-    capture.store(post(item, tampered(3), GOOD[0], {"clientState": "their-state"}, tokens=[genuine]))
+    capture.store(post(item, tampered(numbered(3)), GOOD[0], {"clientState": "their-state"}, tokens=[genuine]))
 
     assert "identity-mismatch/2026/01/05/" in caplog.text
     for secret in ("harbour", "current-secret", "their-state", genuine[:30], item["encryptedContent"]["data"][:30]):
@@ -252,7 +241,7 @@ def test_what_fails_for_now_stays_in_the_inbox_and_is_raised(capture: Capture, c
 def test_an_item_that_waits_for_key_vault_does_not_hold_up_its_neighbours(capture: Capture) -> None:
     waiting = numbered(1, encryptedContent=encrypted(as_bytes(interaction(id="1", etag="1")), certificate_id="new"))
     capture.key_ring.refusals["new"] = KeyVaultUnavailable("away")
-    name = capture.keep(post(waiting, GOOD[1], tampered(3)))
+    name = capture.keep(post(waiting, GOOD[1], tampered(numbered(3))))
     with pytest.raises(KeyVaultUnavailable):
         capture.storing.store(name)
 
@@ -291,7 +280,7 @@ def eventful_post() -> bytes:
     """One of everything that can become of an item."""
     return post(
         GOOD[0],
-        tampered(9),
+        tampered(numbered(9)),
         notification(interaction(id="5", etag="5", locale="fr-fr")),
         GOOD[0],
         numbered(1, changeType="deleted", encryptedContent=None),

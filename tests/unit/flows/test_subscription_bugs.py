@@ -9,8 +9,7 @@ from shared.core.errors import Busy, GraphRefused, GraphUnavailable, KeyVaultUna
 from shared.core.notification import MISSED, REAUTHORIZE
 from shared.core.subscription_watch import MISSED_REACH
 from shared.flows.lifecycle import Heeding
-from tests.fake_graph import FakeGraph
-from tests.fakes import MemoryContainer, World
+from tests.fakes import MemoryContainer
 from tests.unit.flows.subscribing import (
     BASE,
     KEY,
@@ -20,18 +19,11 @@ from tests.unit.flows.subscribing import (
     TENANT_WIDE,
     Subscribing,
     certificate,
+    running,
 )
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-
-
-def running(*entries: object, **how: object) -> Subscribing:
-    world = World()
-    setup = Subscribing(*entries, graph=FakeGraph(world, **how), world=world)  # type: ignore[arg-type]
-    setup.run(3)
-    setup.forget_calls()
-    return setup
 
 
 def unexported(setup: Subscribing) -> list[tuple[str, str]]:
@@ -42,7 +34,7 @@ def unexported(setup: Subscribing) -> list[tuple[str, str]]:
 
 def test_a_challenge_that_came_while_the_app_was_away_is_answered_and_the_pause_exported() -> None:
     # Graph repeats a post for four hours; after a longer absence nobody tells that it wanted an authorisation.
-    setup = running()
+    setup = running(runs=3)
     setup.world.pass_time(hours=1)
     setup.graph.challenge(setup.only.id)
     setup.world.pass_time(hours=8)
@@ -53,7 +45,7 @@ def test_a_challenge_that_came_while_the_app_was_away_is_answered_and_the_pause_
 
 
 def test_where_only_the_renewal_is_refused_the_gap_begins_at_the_last_good_run() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.world.pass_time(minutes=-3)
     setup.graph.revoke()
     setup.world.pass_time(minutes=3)
@@ -67,7 +59,7 @@ def test_where_only_the_renewal_is_refused_the_gap_begins_at_the_last_good_run()
 
 
 def test_a_challenge_that_could_not_be_met_before_a_refusal_begins_the_gap() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.graph.challenge(setup.only.id)
     setup.graph.refuse("graph.PATCH", 503, times=1)
     with pytest.raises(GraphUnavailable):
@@ -86,7 +78,7 @@ def test_a_challenge_that_could_not_be_met_before_a_refusal_begins_the_gap() -> 
 
 
 def test_a_challenge_that_could_not_be_met_before_the_end_begins_the_gap() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.graph.challenge(setup.only.id)
     setup.graph.refuse("graph.PATCH", 503, times=20)
     with pytest.raises(GraphUnavailable):
@@ -104,7 +96,7 @@ def test_a_challenge_that_could_not_be_met_before_the_end_begins_the_gap() -> No
 
 def test_a_renewal_that_is_forbidden_deletes_nothing() -> None:
     # 403 is about the app and not about the certificate: what lives may deliver again once consent is back.
-    setup = running()
+    setup = running(runs=3)
     setup.graph.revoke()
     setup.key_ring.newest = certificate("v2")
     setup.run(3)
@@ -114,7 +106,7 @@ def test_a_renewal_that_is_forbidden_deletes_nothing() -> None:
 
 
 def test_a_renewal_whose_new_address_does_not_answer_deletes_nothing() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.reconciling = setup.app(TENANT_WIDE, base="https://moved.example", lifecycle=f"{BASE}/api/lifecycle")
     setup.key_ring.newest = certificate("v2")
     setup.graph.handshake = lambda _: False
@@ -149,7 +141,7 @@ def test_a_user_named_twice_has_one_subscription_and_it_is_made_once(users: obje
 
 
 def test_what_is_gone_while_key_vault_is_away_is_not_asked_for_without_a_certificate() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.world.now = setup.only.expires_at - HOUR
     setup.key_ring.newest = KeyVaultUnavailable("away")
     gone = setup.only.id
@@ -161,7 +153,7 @@ def test_what_is_gone_while_key_vault_is_away_is_not_asked_for_without_a_certifi
 
 
 def test_users_who_may_not_be_listed_are_in_no_other_subscriptions_way() -> None:
-    setup = running(TENANT_WIDE)
+    setup = running(TENANT_WIDE, runs=3)
     setup.reconciling = setup.app(TENANT_WIDE, {"resource": "users/{user-id}/chats", "users": "licensed"})
     setup.world.fail("graph.licensed_users", GraphRefused("403", code="Forbidden", status=403))
     setup.run(4 * 24 * 4, every=15 * MINUTE)
@@ -171,7 +163,7 @@ def test_users_who_may_not_be_listed_are_in_no_other_subscriptions_way() -> None
 
 
 def test_a_graph_that_grants_a_day_is_asked_twice_a_day_and_not_every_five_minutes() -> None:
-    setup = running(life_limit=timedelta(days=1))
+    setup = running(runs=3, life_limit=timedelta(days=1))
     setup.run(288)
 
     assert setup.sent("PATCH") <= 4
@@ -179,7 +171,7 @@ def test_a_graph_that_grants_a_day_is_asked_twice_a_day_and_not_every_five_minut
 
 
 def test_a_list_that_hides_the_certificate_makes_no_run_renew() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.graph.list_hides_certificate_id = True
     setup.run(12)
     assert setup.changes() == {}
@@ -209,7 +201,7 @@ def test_a_long_row_of_changes_keeps_its_claim() -> None:
 
 
 def test_what_died_before_it_was_wanted_no_more_is_still_exported() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.graph.organisation_quota = 0
     setup.graph.remove(setup.only.id)
     setup.run(36)
@@ -221,7 +213,7 @@ def test_what_died_before_it_was_wanted_no_more_is_still_exported() -> None:
 
 
 def test_a_changed_resource_that_can_not_be_made_yet_is_exported_from_when_the_old_one_ended() -> None:
-    setup = running()
+    setup = running(runs=3)
     first = setup.only
     filtered = f"{TENANT_WIDE}?$filter=appClass eq 'x'"
     setup.reconciling = setup.app(filtered)
@@ -245,7 +237,7 @@ def test_key_vault_back_the_subscription_is_made_by_the_next_run() -> None:
 
 
 def test_what_can_not_be_made_again_yet_is_kept_alive_as_it_is() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.key_ring.newest = KeyVaultUnavailable("away")
     setup.reconciling = setup.app(TENANT_WIDE, lifecycle=f"{BASE}/another/lifecycle")
     first = setup.only
@@ -255,7 +247,7 @@ def test_what_can_not_be_made_again_yet_is_kept_alive_as_it_is() -> None:
 
 
 def test_a_challenge_counts_from_when_it_was_received_however_long_its_post_waits() -> None:
-    setup = running()
+    setup = running(runs=3)
     inbox, letters = MemoryContainer("inbox", setup.world), MemoryContainer("dead-letters", setup.world)
     heeding = Heeding(inbox, letters, setup.reconciling, (SECRET,))
     item = {"subscriptionId": setup.only.id, "clientState": SECRET, "lifecycleEvent": "reauthorizationRequired"}
@@ -272,7 +264,7 @@ def test_a_challenge_counts_from_when_it_was_received_however_long_its_post_wait
 
 def test_missed_notifications_of_a_predecessor_are_exported_too() -> None:
     # The news may come after a run has found it gone and made another.
-    setup = running()
+    setup = running(runs=3)
     before = setup.only.id
     setup.graph.remove(before)
     setup.run()
@@ -284,7 +276,7 @@ def test_missed_notifications_of_a_predecessor_are_exported_too() -> None:
 @pytest.mark.parametrize("away", [timedelta(minutes=45), timedelta(minutes=100), timedelta(hours=3)])
 def test_a_challenge_that_is_repeated_after_a_short_absence_tells_of_a_pause_that_began_in_it(away: timedelta) -> None:
     # Graph posts again after the absence; the deliveries have paused long before that.
-    setup = running()
+    setup = running(runs=3)
     setup.graph.challenge(setup.only.id)
     setup.world.now += away
     setup.run(4)
@@ -296,7 +288,7 @@ def test_a_challenge_that_is_repeated_after_a_short_absence_tells_of_a_pause_tha
 
 
 def test_what_paused_before_it_was_wanted_no_more_is_still_exported() -> None:
-    setup = running()
+    setup = running(runs=3)
     setup.graph.challenge(setup.only.id)
     setup.graph.refuse("graph.PATCH", 503, times=40)
     with pytest.raises(GraphUnavailable):

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from shared.core.errors import SettingsError
 from shared.settings import Settings, read_settings
 from tests.unit.infra.bicep import INFRA, ROOT, Expression, declarations, named
+from tests.unit.recording import names_read
 
 # Read by the platform's telemetry and front end, and by nothing of ours.
 OF_THE_PLATFORM = {
@@ -81,30 +80,6 @@ def settings() -> Settings:
     return read_settings(environment(WEBSITE_INSTANCE_ID="1", WEBSITE_HOSTNAME="func.azurewebsites.net"))
 
 
-class Recording(Mapping[str, str]):
-    """An environment without anything in it, which remembers what was looked for."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.names.add(name)
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
-def read_by_the_app() -> set[str]:
-    recording = Recording()
-    with pytest.raises(SettingsError):
-        read_settings(recording)
-    return {name.partition("__")[0] for name in recording.names} - NOT_ON_AZURE
-
-
 def schedules() -> set[str]:
     return set(re.findall(r'"%(\w+)%"', (ROOT / "function_app.py").read_text()))
 
@@ -112,7 +87,7 @@ def schedules() -> set[str]:
 def test_bicep_sets_what_the_app_and_its_host_read_and_nothing_else() -> None:
     names = {name.partition("__")[0] for name in app_settings()}
 
-    assert names == read_by_the_app() | schedules() | OF_THE_PLATFORM
+    assert names == (names_read() - NOT_ON_AZURE) | schedules() | OF_THE_PLATFORM
 
 
 def test_nothing_is_set_that_flex_consumption_refuses_or_that_is_a_secret() -> None:

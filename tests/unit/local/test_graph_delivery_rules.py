@@ -1,7 +1,7 @@
 import contextlib
 import random
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from local.graph.endpoint import Endpoint
 from local.graph.entra import Principal
 from local.graph.envelope import Notice
 from local.graph.faults import Faults, Timing
-from local.graph.ledger import Attempt, Content, Ledger, LedgerWriter, Post
+from local.graph.ledger import Attempt, Content, Ledger, Post
+from local.graph.ledger_writer import LedgerWriter
 from local.graph.planning import plan
 from local.graph.subscription_rules import Caller, create
+from tests.unit.instants import instants
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RATE = st.floats(0, 1)
-MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis
+MOMENTS = instants(date(1971, 1, 1), date(2200, 1, 1))
 
 
 def notice(number: int, url: str) -> Notice:

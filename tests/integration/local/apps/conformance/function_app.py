@@ -110,7 +110,7 @@ def enqueue(req: func.HttpRequest, out: func.Out[str]) -> func.HttpResponse:
 
 @app.route(route="enqueue-many", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.queue_output(arg_name="out", queue_name="%SEEN%", connection=STORAGE)
-def enqueue_many(req: func.HttpRequest, out: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
+def enqueue_many(req: func.HttpRequest, out: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006 - as above
     out.set(req.get_body().decode().split(","))
     return func.HttpResponse(status_code=HTTPStatus.ACCEPTED)
 
