@@ -26,6 +26,11 @@ GLOBAL_LOGIN = "login.microsoftonline.com"
 EXPORT_START = "2023-11-01T00:00:00Z"
 # Graph's filter knows years of four digits; nothing that anybody means is older.
 EARLIEST_YEAR = 2000
+# The host reads these from the environment. One that it can't read is a timer that never runs, told by nobody but it.
+SCHEDULES = ("RENEW_SCHEDULE", "EXPORT_SCHEDULE", "SWEEP_SCHEDULE")
+# Five or six fields, or a span: https://learn.microsoft.com/azure/azure-functions/functions-bindings-timer
+_VALUE = r"(\*|\d{1,2}|[A-Za-z]{3})(-(\d{1,2}|[A-Za-z]{3}))?(/\d{1,2})?"
+_SCHEDULE = re.compile(rf"{_VALUE}(,{_VALUE})*( +{_VALUE}(,{_VALUE})*){{4,5}}|(\d+\.)?\d\d?:\d\d:\d\d", re.ASCII)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -119,6 +124,12 @@ class _Reader:
             client_id=self.environment.get(f"{name}__clientId", "").strip() or None,
         )
 
+    def schedules(self) -> None:
+        """Those that are there must be some. One that is not there may be run by hand."""
+        for name in SCHEDULES:
+            if name in self.environment:
+                self.read(name, _schedule)
+
     def graph_endpoint(self, authority_host: str) -> str:
         """GRAPH_ENDPOINT; by default that of the cloud, and never another cloud's."""
         cloud = CLOUDS.get(urlsplit(authority_host).hostname or "")
@@ -190,6 +201,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         export_app_classes=_listed(reader.read("EXPORT_APP_CLASSES", _anything, default="")),
         on_azure=on_azure,
     )
+    reader.schedules()
     if settings.export_whole_tenant and (settings.export_users.named or settings.export_users.group_id):
         reader.problems.append("EXPORT_USERS must be licensed or none where EXPORT_SCOPE is tenant")
     if reader.problems:
@@ -212,6 +224,10 @@ def _instant(text: str) -> str | None:
 def _start(text: str) -> datetime | None:
     start = parse_instant(text) or parse_instant(f"{text}T00:00:00Z")
     return start if start is not None and start.year >= EARLIEST_YEAR else None
+
+
+def _schedule(text: str) -> str | None:
+    return None if _SCHEDULE.fullmatch(text) else "an NCRONTAB expression such as 0 */5 * * * *"
 
 
 def _scope(text: str) -> str | None:

@@ -120,9 +120,10 @@ def _table(verdict: Verdict, on_stage: Stage) -> Table:
 
 def _tell_where(on_stage: Stage, arguments: argparse.Namespace, console: Console) -> None:
     python = Path(sys.executable).relative_to(Path.cwd()) if _is_below(sys.executable) else sys.executable
+    there = "" if arguments.folder == FOLDER else f" --folder {arguments.folder}"
     console.print(
-        f"Look at the archive:    {python} -m local.blobs interactions\n"
-        f"Look at dead letters:   {python} -m local.blobs dead-letters\n"
+        f"Look at the archive:    {python} -m local.blobs{there} interactions\n"
+        f"Look at dead letters:   {python} -m local.blobs{there} dead-letters\n"
         f"What the app logged:    {on_stage.host_log}\n"
         f"What the simulator did: {arguments.folder / 'graph' / 'ledger.jsonl'}",
         highlight=False,

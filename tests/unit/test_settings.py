@@ -73,6 +73,13 @@ def test_what_an_export_can_not_be_made_of_is_named(changes: dict[str, str], com
         read_settings({**GOOD, **changes})
 
 
+@pytest.mark.parametrize(
+    "schedule", ["0 */5 * * * *", "*/20 * * * * *", "0 0 8-18/2 * JAN MON-FRI", "0 * * * *", "00:05:00"]
+)
+def test_a_schedule_is_one_of_the_hosts_forms(schedule: str) -> None:
+    assert read_settings({**GOOD, "RENEW_SCHEDULE": schedule}) == read_settings(GOOD)
+
+
 class TestTogether:
     """One set of settings, in the code, the sample and the documentation."""
 
@@ -293,6 +300,12 @@ class TestBadSettings:
             ("EXPORT_START", "31.01.2026"),
             ("EXPORT_SCOPE", "everybody"),
             ("EXPORT_SCOPE", "user"),
+            ("RENEW_SCHEDULE", "bogus"),
+            ("RENEW_SCHEDULE", " "),
+            ("EXPORT_SCHEDULE", "every hour on the hour please"),
+            ("EXPORT_SCHEDULE", "@hourly"),
+            ("SWEEP_SCHEDULE", "0 */5 * *"),
+            ("SWEEP_SCHEDULE", "0 */5 * * * * *"),
             ("ARCHIVE_STORAGE", "nonsense"),
             ("AzureWebJobsStorage", "https://account.blob.core.windows.net"),
         ],

@@ -14,7 +14,7 @@ from shared.adapters.blob_container import BlobContainer, open_container
 from shared.core.errors import StorageUnavailable
 from shared.ports import Container
 from tests.fakes import MemoryContainer, World
-from tests.integration.adapters.refusing_storage import refusing_storage
+from tests.refusing_storage import refusing_storage
 
 
 @pytest.fixture
@@ -54,13 +54,6 @@ def test_a_conflict_that_is_not_the_blobs_own_is_no_copy_of_it(code: str) -> Non
         refusing = open_container("c", connection_string=connection, service_uri=None, credential=None)
         with pytest.raises(StorageUnavailable, match=f"409 {code}".strip()):
             refusing.create("n", b"{}", {})
-
-
-def test_what_a_policy_keeps_from_being_written_again_is_there() -> None:
-    with refusing_storage(409, "BlobImmutableDueToPolicy", exists=True) as connection:
-        immutable = open_container("c", connection_string=connection, service_uri=None, credential=None)
-
-        assert not immutable.create("n", b"{}", {})
 
 
 def test_of_many_writers_at_once_exactly_one_wins(container: BlobContainer) -> None:

@@ -13,7 +13,7 @@ from local.free_ports import free_ports
 from shared.adapters.blob_container import open_container
 from shared.adapters.blob_inbox import INBOX, PATIENCE_SECONDS, BlobInbox, open_inbox
 from shared.core.errors import StorageUnavailable
-from tests.integration.adapters.refusing_storage import refusing_storage
+from tests.refusing_storage import refusing_storage
 
 RECEIVED = datetime(2026, 1, 31, 8, 30, 0, 123456, tzinfo=UTC)
 # The contract's two seconds, of which the rest of the answer needs little.
