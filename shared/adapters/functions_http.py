@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
 
@@ -86,7 +87,8 @@ def replay(request: func.HttpRequest, again: Callable[[str | None], ReplayReport
 
 def _reason(request: func.HttpRequest) -> str | None:
     """The reason asked for, None for all. Raises ValueError for what is none."""
-    given = request.params.get("reason")
+    # The host leaves parameters without a value out, and "of no reason" is not "of all".
+    given = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True)).get("reason")
     body = request.get_body()
     if given is None and body.strip():
         document = json.loads(body)

@@ -32,7 +32,7 @@ A_MINUTE = timedelta(minutes=1)
 ATTEMPTS = 5
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=10)
-# How soon a user whom Graph does not serve is tried again: at first, and at the latest.
+# How soon a user whom Graph does not serve is tried again: by the next plan once, then less and less often.
 FLAGGED_AT_FIRST = timedelta(hours=1)
 FLAGGED_AT_MOST = timedelta(hours=24)
 
@@ -163,8 +163,9 @@ class Exporting:
         now = self.clock()
         flagged = kept.checkpoint.with_problem(ExportProblem(reason, sentence, since=now, retry_at=now))
         since = flagged.problem.since if flagged.problem else now
-        # Trouble of Graph's is tried again by the next plan, until it has gone on for long.
-        at_first = timedelta(0) if reason == UNAVAILABLE else FLAGGED_AT_FIRST
+        # Trouble of Graph's is tried again by the next plan, until it has gone on for long. So is a first refusal: the
+        # licence or the permission may have come a moment too late.
+        at_first = timedelta(0) if reason == UNAVAILABLE or since == now else FLAGGED_AT_FIRST
         wait = min(max((now - since) / 2, at_first), FLAGGED_AT_MOST)
         flagged = flagged.with_problem(ExportProblem(reason, sentence, since=since, retry_at=now + wait))
         logger.error("user %s is not exported: %s", window.user_id, sentence)

@@ -2,6 +2,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode
 
 import azure.functions as func
 import pytest
@@ -38,7 +39,10 @@ class Bell(func.Out[str]):
 def request(
     body: bytes = b"", *, params: dict[str, str] | None = None, headers: dict[str, str] | None = None
 ) -> func.HttpRequest:
-    return func.HttpRequest("POST", "https://app.example/api/notifications", params=params, headers=headers, body=body)
+    # As the host gives it: a parameter without a value is in the URL alone.
+    url = f"https://app.example/api/notifications?{urlencode(params or {})}"
+    given = {name: value for name, value in (params or {}).items() if value}
+    return func.HttpRequest("POST", url, params=given, headers=headers, body=body)
 
 
 def taking(

@@ -76,6 +76,16 @@ class TestAWindow:
         assert len(setup.archived) == 1
         assert [name.partition("/")[0] for name in setup.dead_letters.blobs] == ["malformed-content"]
 
+    def test_nor_is_it_another_one_on_another_day_where_no_checkpoint_remembers_it(self, setup: Exports) -> None:
+        setup.exports.put(ALICE, {**prompt(ago(hours=3)), "id": None})
+        setup.world.fail("state.create checkpoints/", times=1)
+        with pytest.raises(StorageUnavailable):
+            setup.export()
+        setup.world.pass_time(days=2)
+        setup.export()
+
+        assert len(setup.dead_letters.blobs) == 1
+
     def test_only_the_app_classes_that_are_wanted_are_asked_for(self, setup: Exports) -> None:
         setup.app_classes = ("IPM.SkypeTeams.Message.Copilot.Excel",)
         setup.exports.put(ALICE, prompt(ago(hours=3)), prompt(ago(hours=2), appClass=setup.app_classes[0].upper()))
@@ -169,13 +179,19 @@ class TestGraphRefuses:
         problem = setup.checkpoint().problem
 
         assert problem is not None
-        assert (problem.reason, problem.since, problem.retry_at) == (reason, NOW, NOW + timedelta(hours=1))
+        assert (problem.reason, problem.since, problem.retry_at) == (reason, NOW, NOW)
         assert str(status) in problem.sentence
         assert ALICE in problem.sentence or "interactions" in problem.sentence
 
     def test_he_is_tried_again_less_and_less_often_and_forgiven_at_once(self, setup: Exports) -> None:
-        setup.exports.refuse("exports.first_page", 403, times=3)
+        setup.exports.refuse("exports.first_page", 403, times=4)
         setup.export()
+        setup.world.pass_time(minutes=7)
+        setup.export()
+        problem = setup.checkpoint().problem
+        assert problem is not None
+        assert problem.retry_at == NOW + timedelta(minutes=67)
+        setup.world.pass_time(minutes=-7)
         setup.world.pass_time(hours=10)
         setup.export()
         problem = setup.checkpoint().problem
