@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import azure.functions as func
 
 from shared.core.dead_letter import ReplayReport
-from shared.core.errors import RequestRefused, SettingsError, StorageUnavailable, Unavailable
+from shared.core.errors import RequestRefused, SettingsError, Unavailable
 from shared.core.webhook import Handshake, Kept, WebhookRequest
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ async def receive(
         # The log tells why, the answer does not.
         logger.warning("refused a post with %d: %s", error.status, error)
         return func.HttpResponse(status_code=error.status)
-    except StorageUnavailable as error:
+    except Unavailable as error:
         logger.error("answered 503 to a post: %s", error)  # noqa: TRY400 - the cause's traceback tells nothing more
         return func.HttpResponse(status_code=error.status, headers=_RETRY_AFTER)
     if isinstance(taken, Handshake):

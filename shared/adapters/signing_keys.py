@@ -90,7 +90,7 @@ class _Configuration:
 
     def _is_unknown_for_good(self, issuer: str, received_at: datetime, now: datetime) -> bool:
         signs_for_another = self._issuer not in (None, issuer)
-        return self._freshness.usable(now) and (signs_for_another or self._freshness.vouches_for(received_at))
+        return self._freshness.usable(now) and (signs_for_another or self._freshness.vouches_for(received_at, now))
 
     def _refresh_in_background(self) -> None:
         if self._fetching.acquire(blocking=False):

@@ -13,6 +13,7 @@
     │   ├── StorageUnavailable
     │   ├── KeyVaultUnavailable
     │   ├── SigningKeysUnavailable
+    │   ├── Overloaded                a post is not looked at in time; Graph sends it again
     │   ├── GraphUnavailable          ``retry_after`` says how long to leave Graph alone
     │   │   └── PageTokensEnded       the window is too large for one walk; it goes on in smaller steps
     │   └── Busy                      another instance is at it
@@ -89,6 +90,10 @@ class Unavailable(CaptureError):
 
 class StorageUnavailable(Unavailable):
     """Blob or queue storage did not answer, or refused us."""
+
+
+class Overloaded(Unavailable):
+    """More heavy posts at once than are looked at in time."""
 
 
 class KeyVaultUnavailable(Unavailable):

@@ -91,13 +91,17 @@ class Freshness:
         failed_lately = self.loaded_at != self.attempted_at and not self._cool(self.attempted_at, now)
         return self._cool(asked, now) and not failed_lately
 
-    def vouches_for(self, received_at: datetime) -> bool:
-        """Whether a key missing from the loaded ones is unknown for good to a post received then."""
-        return self.loaded_at is not None and self.loaded_at >= received_at
+    def vouches_for(self, received_at: datetime, now: datetime) -> bool:
+        """Whether a key missing from the loaded ones is unknown for good to a post received then.
+
+        What was loaded later than now was dated by a clock that has been set back since: it vouches for nothing.
+        """
+        return self.loaded_at is not None and received_at <= self.loaded_at <= now
 
     @staticmethod
     def _cool(since: datetime | None, now: datetime) -> bool:
-        return since is None or now - since >= COOL_DOWN
+        # A clock that is set back must not make it longer.
+        return since is None or not timedelta(0) <= now - since < COOL_DOWN
 
 
 def _may_sign(entry: object, issuer: str, tenant_id: str) -> bool:

@@ -15,6 +15,7 @@ from shared.core.errors import (
     KeyVaultUnavailable,
     MalformedRequest,
     NotOurs,
+    Overloaded,
     SettingsError,
     StorageUnavailable,
 )
@@ -119,9 +120,10 @@ class TestReceive:
         assert "why" in caplog.text
         assert "canary" not in caplog.text
 
-    async def test_storage_out_of_reach_asks_graph_to_send_again(self) -> None:
+    @pytest.mark.parametrize("error", [StorageUnavailable("away"), Overloaded("a flood")])
+    async def test_what_can_not_be_kept_now_is_asked_for_again(self, error: Exception) -> None:
         bell = Bell()
-        answer = await functions_http.receive(request(), bell, taking(StorageUnavailable("away")))
+        answer = await functions_http.receive(request(), bell, taking(error))
 
         assert (answer.status_code, answer.get_body()) == (503, b"")
         assert int(answer.headers["Retry-After"]) > 0

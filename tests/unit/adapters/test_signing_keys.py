@@ -141,11 +141,6 @@ def endpoint(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Key
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
 def keys(endpoint: KeyEndpoint, world: World) -> EntraSigningKeys:
     return EntraSigningKeys(endpoint.origin + "/", TENANT, world.clock)
 

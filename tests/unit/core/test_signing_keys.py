@@ -178,7 +178,18 @@ def test_a_failure_starts_the_cool_down_too(before: Freshness, for_unknown: bool
 
 
 def test_a_load_vouches_for_posts_received_before_it_began() -> None:
-    assert not Freshness().vouches_for(NOW)
-    assert LOADED.vouches_for(NOW)
-    assert not LOADED.vouches_for(NOW + SECOND)
-    assert not LOADED.attempted(NOW + SECOND, for_unknown=True).vouches_for(NOW + SECOND), "it failed"
+    assert not Freshness().vouches_for(NOW, NOW)
+    assert LOADED.vouches_for(NOW, NOW)
+    assert not LOADED.vouches_for(NOW + SECOND, NOW + SECOND)
+    assert not LOADED.attempted(NOW + SECOND, for_unknown=True).vouches_for(NOW + SECOND, NOW + SECOND), "it failed"
+
+
+def test_a_load_from_before_the_clock_was_set_back_vouches_for_nothing() -> None:
+    # A post that came after it, with a key that is newer, would seem to have come before it.
+    assert not LOADED.vouches_for(NOW - SECOND, NOW - SECOND)
+
+
+def test_a_clock_that_is_set_back_makes_no_cool_down_longer() -> None:
+    failed = LOADED.attempted(NOW + SECOND, for_unknown=True)
+    assert not failed.may_ask_for_unknown(NOW + SECOND)
+    assert failed.may_ask_for_unknown(NOW)

@@ -5,8 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.errors import BodyTooLarge, CompressedBody, MalformedRequest, NotOurs
-from shared.core.webhook import MAX_ITEMS, Handshake, WebhookRequest, carries, check_post, handshake
+from shared.core.errors import BodyTooLarge, CompressedBody, MalformedRequest, NotOurs, RequestRefused
+from shared.core.webhook import (
+    LIGHT_BYTES,
+    LIGHT_VALUES,
+    MAX_ITEMS,
+    Handshake,
+    WebhookRequest,
+    carries,
+    check_post,
+    handshake,
+    is_heavy,
+)
 from tests.graph_posts import CLIENT_STATE, PREVIOUS_CLIENT_STATE, payload
 
 STATES = (CLIENT_STATE, PREVIOUS_CLIENT_STATE)
@@ -167,6 +177,97 @@ def test_a_body_of_countless_values_is_refused_before_it_is_parsed(monkeypatch: 
     monkeypatch.setattr("shared.core.strict_json.parse", lambda *_, **__: pytest.fail("parsed"))
     with pytest.raises(BodyTooLarge):
         check(b'{"value": [' + b"0," * 200_000 + b"0]}")
+
+
+@pytest.mark.parametrize("level", [b"[", b'{"a":'])
+def test_depth_is_malformed_however_much_there_is_of_it(level: bytes) -> None:
+    for times in (33, 100_000, 700_000):
+        with pytest.raises(MalformedRequest):
+            check(level * times)
+
+
+def test_countless_values_need_no_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("json.loads", lambda *_, **__: pytest.fail("parsed"))
+    with pytest.raises(BodyTooLarge):
+        check(b'{"value": [' + (b"[" * 30 + b"]" * 30 + b",") * 60_000 + b"0]}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        posted(*[payload("changeNotification.variants")] * 150),
+        posted(OURS, {"data": "A" * 900_000}),
+        posted(*[OURS] * MAX_ITEMS),
+        b"",
+    ],
+)
+def test_what_graph_sends_is_light(body: bytes) -> None:
+    assert not is_heavy(body)
+
+
+@pytest.mark.parametrize("body", [b"," * (LIGHT_VALUES + 1), b"[{" * LIGHT_VALUES, b"x" * (LIGHT_BYTES + 1)])
+def test_what_takes_long_to_look_at_is_heavy(body: bytes) -> None:
+    assert is_heavy(body)
+
+
+class Pairs(list[tuple[str, Any]]):
+    """An object as it is written."""
+
+    def get(self, name: str) -> object:
+        return next((value for each, value in self if each.lower() == name.lower()), None)
+
+
+def answer(body: bytes) -> int:
+    """What the contract says, in the order of its table, from a parser that keeps everything."""
+
+    def refuse(constant: str) -> object:
+        raise ValueError(constant)
+
+    def is_sound(value: object, levels: int) -> bool:
+        if not isinstance(value, list):
+            return True
+        names = [name.lower() for name, _ in value] if isinstance(value, Pairs) else []
+        members = [member for _, member in value] if isinstance(value, Pairs) else value
+        return levels > 0 and len(set(names)) == len(names) and all(is_sound(each, levels - 1) for each in members)
+
+    try:
+        post = json.loads(body.decode(), object_pairs_hook=Pairs, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return 400
+    items = post.get("value") if isinstance(post, Pairs) else None
+    if not isinstance(items, list) or isinstance(items, Pairs) or not is_sound(post, 32):
+        return 400
+    if len(items) > 1000:
+        return 413
+    return 202 if any(isinstance(item, Pairs) and item.get("clientState") in STATES for item in items) else 403
+
+
+TEXTS = st.sampled_from([f'"{CLIENT_STATE}"', f'"{PREVIOUS_CLIENT_STATE}"', '"theirs"', '"\\u0063"', r'"\"]},"', "5"])
+NAMES = st.sampled_from(['"value"', '"VALUE"', '"clientState"', '"CLIENTSTATE"', '"client\\u0053tate"', '"a"', '"[{"'])
+VALUES = st.recursive(
+    TEXTS | st.integers(28, 32).map(lambda levels: "[" * levels + "]" * levels),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda members: f"[{','.join(members)}]")
+        | st.lists(st.tuples(NAMES, inner), max_size=3).map(
+            lambda pairs: "{" + ",".join(f"{name}:{value}" for name, value in pairs) + "}"
+        )
+    ),
+    max_leaves=8,
+)
+ITEMS = st.tuples(NAMES, TEXTS, NAMES, VALUES).map(lambda parts: "{{{}: {}, {}: {}}}".format(*parts)) | VALUES
+
+
+@given(NAMES, st.lists(ITEMS, max_size=4), st.sampled_from([1, 1, 1, 400]), st.integers(0, 200), st.binary(max_size=1))
+def test_the_answer_is_the_contracts(name: str, items: list[str], times: int, place: int, slip: bytes) -> None:
+    body = f"{{{name}: [{','.join(items * times)}]}}".encode()
+    body = body[:place] + slip + body[place:]
+
+    try:
+        check(body)
+        given_answer = 202
+    except RequestRefused as refused:
+        given_answer = refused.status
+    assert given_answer == answer(body)
 
 
 @pytest.mark.parametrize("oversized", [b'{"value": [' + b" " * 5000 + b"]}", b"x" * 5000])

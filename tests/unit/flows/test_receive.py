@@ -1,4 +1,8 @@
+import asyncio
+import gc
 import json
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -7,21 +11,17 @@ from shared.core.errors import (
     CompressedBody,
     MalformedRequest,
     NotOurs,
+    Overloaded,
     RequestRefused,
     StorageUnavailable,
 )
 from shared.core.inbox_name import is_inbox_name
-from shared.core.webhook import Handshake, Kept, WebhookRequest
+from shared.core.webhook import LIGHT_VALUES, Handshake, Kept, WebhookRequest, check_items, is_heavy
 from shared.flows.receive import Receiving
 from tests.fakes import NOW, Crash, MemoryContainer, MemoryInbox, World
 from tests.graph_posts import CLIENT_STATE, PREVIOUS_CLIENT_STATE, interaction, notification, post
 
 BODY = post(notification(interaction()))
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 @pytest.fixture
@@ -101,3 +101,93 @@ async def test_a_crash_after_the_write_keeps_the_post(
     with pytest.raises(Crash):
         await receiving.receive("notifications", request())
     assert len(inbox.blobs) == 1
+
+
+def heavy(*items: object) -> WebhookRequest:
+    return request(json.dumps({"value": [*items, {"a": [0] * LIGHT_VALUES}]}).encode())
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, everybody gets his turn, where a test does not say otherwise."""
+    monkeypatch.setattr("shared.flows.receive.PATIENCE", 60.0)
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whose items were looked at, in order: each look takes a while and holds up the event loop."""
+    names: list[str] = []
+
+    def look(body: bytes, *, client_states: tuple[str, ...]) -> None:
+        names.append("heavy" if is_heavy(body) else "light")
+        time.sleep(0.02)
+        check_items(body, client_states=client_states)
+
+    monkeypatch.setattr("shared.flows.receive.check_items", look)
+    return names
+
+
+async def test_light_posts_do_not_wait_for_all_the_heavy_ones(receiving: Receiving, looked: list[str]) -> None:
+    flood = [asyncio.create_task(receiving.receive("notifications", heavy({}))) for _ in range(4)]
+    assert isinstance(await receiving.receive("notifications", request()), Kept)
+
+    assert looked.count("heavy") <= 1
+    refusals = await asyncio.gather(*flood, return_exceptions=True)
+    assert [type(refusal) for refusal in refusals] == [NotOurs] * 4
+    assert looked.count("heavy") == 4
+
+
+async def test_heavy_posts_of_ours_are_kept_in_turn(receiving: Receiving, inbox: MemoryContainer) -> None:
+    posts = [heavy({"clientState": CLIENT_STATE}) for _ in range(3)]
+    kept = await asyncio.gather(*(receiving.receive("notifications", post) for post in posts))
+
+    assert {each.name for each in kept if isinstance(each, Kept)} == set(inbox.blobs)
+    assert len(inbox.blobs) == 3
+
+
+async def test_whoever_gives_up_waiting_lets_the_next_one_in(receiving: Receiving, looked: list[str]) -> None:
+    first, second, third = (asyncio.create_task(receiving.receive("notifications", heavy({}))) for _ in range(3))
+    await asyncio.sleep(0)
+    second.cancel()
+    results = await asyncio.gather(first, second, third, return_exceptions=True)
+
+    assert [type(result) for result in results] == [NotOurs, asyncio.CancelledError, NotOurs]
+    assert looked == ["heavy"] * 2
+
+
+async def test_whoever_would_wait_for_long_is_asked_to_come_again(
+    receiving: Receiving, looked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.flows.receive.PATIENCE", 0.05)
+    flood = [receiving.receive("notifications", heavy({})) for _ in range(5)]
+    results = await asyncio.gather(*flood, return_exceptions=True)
+
+    assert [type(result) for result in results] == [NotOurs] + [Overloaded] * 4
+    assert looked == ["heavy"]
+    await asyncio.sleep(0.4)
+    with pytest.raises(NotOurs):
+        await receiving.receive("notifications", heavy({}))
+
+
+async def test_what_needs_no_look_waits_for_nobody(receiving: Receiving, looked: list[str]) -> None:
+    async with receiving.turns.turn():
+        with pytest.raises(BodyTooLarge):
+            await receiving.receive("notifications", request(b"," * (1 << 21)))
+        with pytest.raises(CompressedBody):
+            await receiving.receive("notifications", replace(heavy({}), content_encoding="gzip"))
+    assert looked == []
+
+
+@pytest.mark.parametrize("collects", [True, False])
+async def test_the_garbage_collector_is_left_as_it_was(
+    receiving: Receiving, monkeypatch: pytest.MonkeyPatch, collects: bool
+) -> None:
+    collecting: list[bool] = []
+    monkeypatch.setattr("shared.flows.receive.check_items", lambda *_, **__: collecting.append(gc.isenabled()))
+    (gc.enable if collects else gc.disable)()
+    try:
+        await receiving.receive("notifications", request())
+        collecting.append(gc.isenabled())
+    finally:
+        gc.enable()
+    assert collecting == [False, collects]
