@@ -249,8 +249,8 @@ class Silence:
         self,
         name: str,  # noqa: ARG002 - see the port
         *,
-        continues: str | None = None,  # noqa: ARG002
-        **attributes: str | int,  # noqa: ARG002
+        continues: str | None = None,  # noqa: ARG002 - as above
+        **attributes: str | int,  # noqa: ARG002 - as above
     ) -> AbstractContextManager[None]:
         """See the port."""
         return nullcontext()

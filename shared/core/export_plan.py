@@ -55,11 +55,15 @@ class Due(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenGap:
-    """Hours that no notification vouches for, of some users, of all where ``users`` is None."""
+    """Hours that no notification vouches for, of some users, of all where ``users`` is None.
+
+    ``in_part``: of others, too, whom nobody exports.
+    """
 
     begin: datetime
     end: datetime
     users: frozenset[str] | None = None
+    in_part: bool = False
 
     def is_of(self, user: str) -> bool:
         """Whether the user may have something in it."""
@@ -135,7 +139,9 @@ def plan(tenant: Tenant, *, start: datetime, budget: int, now: datetime) -> Plan
 def has_left(progress: Progress, since: datetime, now: datetime) -> bool:
     """Whether a user who is not to be exported any more has been looked at late enough to be let go."""
     until = since + LEAVING
-    looked = any(each.at >= until and each.begin <= since for each in progress.looks)
+    # No later look makes up for what this one leaves out: it is as wide as the widest, or covers all there is.
+    begin = max(since - LATE_LOOK, progress.since or since - LATE_LOOK)
+    looked = any(each.at >= until and each.begin <= begin for each in progress.looks)
     gone = progress.reason not in (None, UNAVAILABLE) and now >= until
     return looked or gone
 
@@ -186,9 +192,9 @@ class _Planner:
         return retry_at is not None and retry_at > self.now
 
     def _last_look(self, user: str) -> datetime:
-        """From where a user is read who has left: his last look covers all since then. ``now`` for anybody else."""
+        """From where a user is read who has left, for the last time; ``now`` for anybody else."""
         since = self.tenant.leaving.get(user, self.now)
-        return since if user not in self.tenant.users and since + LEAVING <= self.now else self.now
+        return since - LATE_LOOK if user not in self.tenant.users and since + LEAVING <= self.now else self.now
 
     def _begin(self, progress: Progress) -> datetime:
         """From where a user is read: the checkpoint, or earlier where a second look is due or costs nothing."""

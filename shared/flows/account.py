@@ -13,6 +13,7 @@ from shared.core.instants import parse_instant
 from shared.core.labels import interaction_labels
 from shared.core.metrics import CAPTURE_LATENCY, CONFLICTS, DUPLICATES, INTERACTIONS_ARCHIVED
 from shared.core.resources import ResourceKind, user_of
+from shared.flows.guarded import GuardedBlob
 from shared.flows.rest import Outcome
 from shared.ports import SILENCE, Clock, Container, Telemetry
 
@@ -57,7 +58,7 @@ class Account:
             self.telemetry.measure(CAPTURE_LATENCY, latency.total_seconds(), source=source)
         user = user_of(resource) if source == "notification" else None
         with self._lock:
-            page = self._hours.setdefault(hour_of(now), _Page())
+            page = self._hours.setdefault(hour_of(now), _new_page(self.state, hour_of(now)))
             page.hour.add(source, latency, user.lower() if user else None)
             due, self._due = self._due, True
         if not due:
@@ -69,10 +70,10 @@ class Account:
             # Nobody who counts waits for storage.
             with self._lock:
                 self._due = False
-                pages = [(hour, page, to_json(page.hour)) for hour, page in self._hours.items()]
+                pages = [(page, to_json(page.hour)) for page in self._hours.values()]
             try:
-                for hour, page, content in pages:
-                    page.write(self.state, hour, content)
+                for page, content in pages:
+                    page.write(content)
             except StorageUnavailable as error:
                 logger.warning("the hour's account was not written: %s", error)
             self._forget_past()
@@ -99,20 +100,15 @@ class Account:
 class _Page:
     """An hour's account and where this instance writes it: under a name that nobody else has."""
 
+    kept: GuardedBlob
     hour: Hour = field(default_factory=Hour)
     durable: bytes = b""
-    _name: str = field(default_factory=lambda: f"{uuid.uuid4()}.json")
-    _etag: str | None = None
 
-    def write(self, state: Container, hour: datetime, content: bytes) -> None:
-        name = f"{hour_prefix(hour)}{self._name}"
-        for _ in range(2):
-            if content == self.durable:
-                return
-            if self._etag is None:
-                state.create(name, content, {})
-            else:
-                state.replace(name, content, self._etag)
-            # Whatever it said: an acknowledgement may have been lost, now or before, and a write needs the new ETag.
-            blob = state.read(name)
-            self._etag, self.durable = (None, b"") if blob is None else (blob.etag, blob.content)
+    def write(self, content: bytes) -> None:
+        # Twice: an acknowledgement may have been lost before, and then the first write finds out what is there.
+        if content != self.durable and (self.kept.write(content) or self.kept.write(content)):
+            self.durable = content
+
+
+def _new_page(state: Container, hour: datetime) -> _Page:
+    return _Page(GuardedBlob(state, f"{hour_prefix(hour)}{uuid.uuid4()}.json"))

@@ -50,7 +50,7 @@ class ExportedItems:
     def _rest(self, interaction: Mapping[str, object]) -> None:
         canonical = digest(interaction)
         path = archive_path(AI_INTERACTION, self.tenant_id, interaction)
-        created = parse_instant(interaction.get("createdDateTime"))
+        created = _created(interaction)
         day = UNDATED if created is None else created.date().isoformat()
         entry = _entry(path, canonical)
         if self.checkpoint.knows(day, entry) or entry in self.seen.get(day, {}):
@@ -92,7 +92,8 @@ class ExportedItems:
             detail=f"exported: {error}",
             item=item,
             validation_tokens=(),
-            received_at=self.clock(),
+            # Its name has the day in it, and must be the same however much later it is shown again.
+            received_at=_created(item) or self.clock(),
             attempts=1,
             post=f"{EXPORTED}{self.checkpoint.user_id}/{said.hexdigest()}",
             position=0,
@@ -114,6 +115,10 @@ def _checked(item: object) -> Mapping[str, object]:
     if not isinstance(item, dict) or item.get("id") is None:
         raise MalformedContent("the export shows something that is no interaction")
     return item
+
+
+def _created(item: object) -> datetime | None:
+    return parse_instant(item.get("createdDateTime")) if isinstance(item, dict) else None
 
 
 def _entry(path: ArchivePath, canonical: str) -> bytes:

@@ -61,7 +61,7 @@ class Planning:
         kept, now = GuardedBlob(self.state, PLAN), self.clock()
         before = kept.read()
         last = ExportState() if before is None else from_json(before.content)
-        gathered = gathering.gather(last.without_doubt(), now)
+        gathered = gathering.gather(last, now)
         tenant = gathered.tenant
         made = plan(tenant, start=gathering.start, budget=self.budget, now=now)
         waiting = {user: at for user, at in tenant.queued.items() if is_waiting(tenant.progress.get(user), at, now)}
@@ -70,7 +70,7 @@ class Planning:
         _save(kept, written)
         self.doorbell.ring_all(to_message(line.window(now)) for line in made.windows)
         _save(kept, replace(written, rung=True))
-        gathering.close_gaps(tenant, now)
+        gathering.close_gaps(gathered, now)
         self._tell(gathering, gathered, made, len(queued))
         logger.info("%d export windows put on the queue, about %d requests", len(made.windows), made.cost)
 

@@ -28,10 +28,15 @@ _AN_HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The tenant as the planner sees it. ``trouble`` says why its users are those of the last time, if they are."""
+    """The tenant as the planner sees it.
+
+    ``notes``: its gaps, by the names of their notes. ``trouble`` says why its users are those of the last time, if they
+    are.
+    """
 
     tenant: Tenant
     left: Mapping[str, datetime]
+    notes: Mapping[str, OpenGap]
     trouble: str | None = None
 
 
@@ -49,24 +54,38 @@ class Gathering:
     def gather(self, before: ExportState, now: datetime) -> Gathered:
         """All of it. Raises StorageUnavailable; where Graph does not tell the users, those known go on."""
         known = dict(self.reporting.progress(whole_tenant=self.whole_tenant))
-        users, trouble = self._users(frozenset(known) - frozenset(before.left))
+        # Once on a plan, nobody is let go before his last look: his checkpoint may be missing because he had none.
+        seen = frozenset(user for user in (*known, *before.queued, *before.left) if self._is_of_this_scope(user))
+        users, trouble = self._users(seen - before.left.keys())
         activity = self._activity(now)
-        gaps = list(self._gaps(users, known, activity))
+        notes = dict(self._gaps(users, known, activity))
         # Whoever has a subscription of his own with a gap is exported for it, licensed or not.
-        users |= frozenset[str]().union(*(gap.users or () for gap in gaps))
-        gone = (frozenset(known) | before.queued.keys()) - users if trouble is None else before.left.keys()
+        users |= frozenset[str]().union(*(gap.users or () for gap in notes.values()))
+        gone = seen - users if trouble is None else seen & before.left.keys()
         left = {user: before.left.get(user, now) for user in gone}
-        tenant = Tenant(users, known, activity, left, gaps, before.queued)
-        return Gathered(tenant, left, trouble)
+        queued = before.without_doubt().queued
+        tenant = Tenant(users, known, activity, left, list(notes.values()), queued)
+        return Gathered(tenant, left, notes, trouble)
 
-    def close_gaps(self, tenant: Tenant, now: datetime) -> None:
-        """Gaps of which everybody has been looked at leave the list. Who is flagged is told of by himself."""
-        for name, gap in open_gaps(self.state):
-            open_gap = self._open_gap(gap, tenant.users, tenant.progress, tenant.activity)
-            concerned = [] if open_gap is None else list(_concerned(open_gap, tenant, now))
-            if open_gap is not None and concerned and all(map(open_gap.is_closed, concerned)):
-                close(self.state, name, EXPORTED_GAPS)
-                logger.info("gap in %s from %s to %s is exported", gap.resource, gap.begin, gap.end)
+    def close_gaps(self, gathered: Gathered, now: datetime) -> None:
+        """Gaps of which everybody has been looked at leave the list. Who is flagged is told of by himself.
+
+        None does where Graph does not tell who everybody is.
+        """
+        for name, gap in gathered.notes.items() if gathered.trouble is None else ():
+            concerned = list(_concerned(gap, gathered.tenant, now))
+            if not concerned or not all(map(gap.is_closed, concerned)):
+                continue
+            close(self.state, name, LOST_GAPS if gap.in_part else EXPORTED_GAPS)
+            if gap.in_part:
+                sentence = "gap from %s to %s is exported for those in EXPORT_USERS and lost for everybody else: %s"
+                logger.error(sentence, gap.begin, gap.end, name)
+            else:
+                logger.info("gap from %s to %s is exported: %s", gap.begin, gap.end, name)
+
+    def _is_of_this_scope(self, user: str) -> bool:
+        # The plan before may have been of the other one: EXPORT_SCOPE can be set anew.
+        return (user == TENANT) == self.whole_tenant
 
     def _users(self, known: frozenset[str]) -> tuple[frozenset[str], str | None]:
         if self.whole_tenant:
@@ -77,7 +96,7 @@ class Gathering:
             if self.users.group_id is not None:
                 return frozenset(self.graph.members(self.users.group_id)), None
         except (GraphUnavailable, GraphFault) as error:
-            logger.error("whom to export is not known now, those of the last time go on: %s", error)  # noqa: TRY400
+            logger.error("whom to export is not known now, those of the last time go on: %s", error)  # noqa: TRY400 - the sentence is all there is to know
             return known, str(error)
         return self.users.named, None
 
@@ -97,11 +116,11 @@ class Gathering:
 
     def _gaps(
         self, users: frozenset[str], known: Mapping[str, Progress], activity: Mapping[str, datetime]
-    ) -> Iterator[OpenGap]:
+    ) -> Iterator[tuple[str, OpenGap]]:
         for name, gap in open_gaps(self.state):
             found = self._open_gap(gap, users, known, activity)
             if found is not None:
-                yield found
+                yield name, found
                 continue
             close(self.state, name, LOST_GAPS)
             logger.error(
@@ -122,12 +141,15 @@ class Gathering:
         if whose is None or gap.end <= self.start:
             return None
         begin = max(gap.begin, self.start)
-        if self.whole_tenant or (whose == EVERYONE and gap.reason != WITHOUT_CONTENT):
+        if self.whole_tenant:
             return OpenGap(begin, gap.end)
         if whose == EVERYONE:
-            # Somebody's notification came without content. Whoever was never active is looked at within the day, and
-            # whoever is not to be exported is not for being active.
-            return OpenGap(begin, gap.end, users.intersection(_active(gap, known, activity)) or None)
+            concerned = None
+            if gap.reason == WITHOUT_CONTENT:
+                # Somebody's notification came without content. Whoever was never active is looked at within the day,
+                # and whoever is not to be exported is not for being active.
+                concerned = users.intersection(_active(gap, known, activity)) or None
+            return OpenGap(begin, gap.end, concerned, in_part=not self.users.licensed)
         # Subscriptions take principal names, too; the export takes ids alone.
         return OpenGap(begin, gap.end, frozenset({whose})) if is_user_id(whose) else None
 

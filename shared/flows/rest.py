@@ -68,7 +68,8 @@ class Resting:
             raise StorageUnavailable(f"{path.container}/{path.name} was there and is gone; it is looked at again")
         if there.canonical == canonical:
             return Rested(Outcome.DUPLICATE, there.source)
-        beside = conflict_path(path, content)
+        # By what it says: the two sources write the same content differently.
+        beside = conflict_path(path, canonical.encode())
         # Told before it is kept: a crash in between repeats the telling, the other order could swallow it.
         self._tell_conflict(path, beside)
         outcome = Outcome.CONFLICT if container.create(beside.name, content, marked) else Outcome.DUPLICATE

@@ -341,6 +341,20 @@ def test_storage_out_of_reach_is_told_and_the_next_time_is_as_if_nothing_was(
 
 
 @pytest.mark.parametrize("call", ["state.create", "state.replace"])
+def test_a_hold_that_storage_refused_is_told_by_whoever_is_throttled_next(setup: Setup, call: str) -> None:
+    one, two = setup.instance(), setup.instance()
+    if call == "state.replace":
+        two.reserve()
+    setup.world.fail(call, times=1)
+    with pytest.raises(StorageUnavailable):
+        one.hold(20 * SECOND)
+    one.hold(20 * SECOND)
+    two.wait()
+
+    assert setup.world.now == NOW + 20 * SECOND
+
+
+@pytest.mark.parametrize("call", ["state.create", "state.replace"])
 def test_a_write_whose_answer_was_lost_gives_nobody_a_slot(setup: Setup, call: str) -> None:
     pace = setup.instance()
     if call == "state.replace":

@@ -279,11 +279,13 @@ def test_who_has_left_stays_until_a_look_late_enough() -> None:
     assert planned(replace(tenant, progress={ANN: after})) == {}
 
 
-def test_his_last_look_covers_all_since_he_left_however_late_it_comes() -> None:
+def test_his_last_look_is_as_wide_as_the_widest_however_late_it_comes() -> None:
+    # Between the looks before it nobody may have been there to see what came late.
     left = NOW - 20 * DAY
     tenant = tenant_of({}, progress={ANN: looked(left + LEAVING - TINY)}, leaving={ANN: left})
 
-    assert planned(tenant, start=left - DAY)[ANN].begin <= left
+    assert planned(tenant)[ANN].begin == left - LATE_LOOK
+    assert planned(tenant, start=left - DAY)[ANN].begin == left - DAY
 
 
 def test_who_left_before_anybody_looked_is_looked_at_all_the_same() -> None:
@@ -294,10 +296,18 @@ def test_who_left_before_anybody_looked_is_looked_at_all_the_same() -> None:
 
 def test_a_look_before_that_or_over_less_is_not_the_last_one() -> None:
     left = NOW - 3 * DAY
+    wide = LEAVING + LATE_LOOK
 
-    assert has_left(looked(left + LEAVING, reach=LEAVING), left, NOW)
-    assert not has_left(looked(left + LEAVING - TINY, reach=LATE_LOOK), left, NOW)
-    assert not has_left(looked(left + LEAVING, reach=LEAVING - TINY), left, NOW)
+    assert has_left(looked(left + LEAVING, reach=wide), left, NOW)
+    assert not has_left(looked(left + LEAVING - TINY, reach=wide), left, NOW)
+    assert not has_left(looked(left + LEAVING, reach=wide - TINY), left, NOW)
+
+
+def test_a_look_over_all_there_is_is_wide_enough() -> None:
+    left, start = NOW - 3 * DAY, NOW - 5 * DAY
+
+    assert has_left(looked(left + LEAVING, reach=left + LEAVING - start, since=start), left, NOW)
+    assert not has_left(looked(left + LEAVING, reach=left + LEAVING - start - TINY, since=start), left, NOW)
 
 
 @pytest.mark.parametrize(

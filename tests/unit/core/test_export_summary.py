@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.core.checkpoint import SETTLE, Look
 from shared.core.checkpoint_json import Progress
-from shared.core.export_plan import LEAVING, Tenant
+from shared.core.export_plan import LATE_LOOK, LEAVING, Tenant
 from shared.core.export_summary import (
     COMPLETE_WITHIN,
     DAYS_KEPT,
@@ -74,7 +74,7 @@ class TestStates:
 
     def test_whoever_has_had_his_last_look_is_not_leaving_any_more(self) -> None:
         since = NOW - LEAVING - HOUR
-        gone = replace(FRESH, looks=(Look(since - HOUR, since + LEAVING),))
+        gone = replace(FRESH, looks=(Look(since - LATE_LOOK, since + LEAVING),))
 
         assert states(tenant("", {"a": gone}, leaving={"a": since}), NOW)["leaving"] == 0
         assert states(tenant("", {"a": gone}, leaving={"a": since + TINY}), NOW)["leaving"] == 1

@@ -13,7 +13,7 @@ from shared.core.checkpoint_json import TENANT as WHOLE_TENANT
 from shared.core.checkpoint_json import checkpoint_name, to_metadata
 from shared.core.checkpoint_json import to_json as checkpoint_to_json
 from shared.core.errors import StorageUnavailable
-from shared.core.export_plan import OpenGap, Tenant
+from shared.core.export_plan import OpenGap
 from shared.core.export_state import ExportState
 from shared.core.export_users import ExportedUsers, parse_users
 from shared.core.subscription_watch import EXPORTED_GAPS, GAPS, LOST_GAPS, WITHOUT_CONTENT, Gap
@@ -133,6 +133,35 @@ class TestUsers:
         assert gathered.tenant.users == {BOB}
         assert gathered.left == gathered.tenant.leaving == {ALICE: NOW, CAROL: NOW - 5 * HOUR}
         assert gathered.trouble is None
+
+    def test_whoever_leaves_before_anybody_looked_is_not_forgotten_though_his_window_is(self, setup: Setup) -> None:
+        setup.graph.users = [BOB]
+        gathered = setup.gather(ExportState(queued={ALICE: NOW - HOUR}))
+        assert gathered.left == {ALICE: NOW}
+        setup.world.pass_time(hours=9)
+
+        assert setup.gather(ExportState(left=gathered.left)).left == {ALICE: NOW}
+
+    def test_nor_where_the_plan_may_never_have_been_put_on_the_queue(self, setup: Setup) -> None:
+        setup.graph.users = [BOB]
+        gathered = setup.gather(ExportState(NOW - HOUR, queued={ALICE: NOW - HOUR}, rung=False))
+
+        assert gathered.left == {ALICE: NOW}
+        assert gathered.tenant.queued == {}
+
+    def test_nor_where_graph_does_not_tell_the_users_just_then(self, setup: Setup) -> None:
+        setup.graph.refuse("graph.licensed", 503)
+
+        assert setup.gather(ExportState(queued={ALICE: NOW - HOUR})).tenant.users == {ALICE}
+
+    @pytest.mark.parametrize("whole_tenant", [False, True])
+    def test_what_another_scope_has_left_is_nobody_of_this_one(self, *, whole_tenant: bool) -> None:
+        setup = Setup(whole_tenant=whole_tenant)
+        other = ALICE if whole_tenant else WHOLE_TENANT
+        setup.graph.users = [BOB]
+        gathered = setup.gather(ExportState(queued={other: NOW}, left={other: NOW - HOUR}))
+
+        assert gathered.left == {}
 
     def test_what_waits_on_the_queue_is_told_as_it_was(self, setup: Setup) -> None:
         assert setup.gather(ExportState(queued={ALICE: NOW})).tenant.queued == {ALICE: NOW}
@@ -300,8 +329,7 @@ class TestClosing:
         for user, at in (users or {}).items():
             if at is not None:
                 setup.looked(user, at)
-        tenant = setup.gather().tenant
-        setup.gathering.close_gaps(tenant, setup.world.now)
+        setup.gathering.close_gaps(setup.gather(), setup.world.now)
         return setup.folders()
 
     def test_once_everybody_has_been_looked_at_since_its_end(self, setup: Setup) -> None:
@@ -310,6 +338,22 @@ class TestClosing:
         assert self.close(setup, {ALICE: NOW}) == [GAPS]
         assert self.close(setup, {BOB: NOW - timedelta(seconds=1)}) == [GAPS]
         assert self.close(setup, {BOB: NOW}) == [EXPORTED_GAPS]
+
+    @pytest.mark.parametrize("reason", ["the subscription was gone", WITHOUT_CONTENT])
+    def test_where_only_some_are_exported_it_is_lost_for_the_others(
+        self, reason: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        setup = Setup(users=ALICE)
+        setup.gap(reason=reason)
+        assert self.close(setup, {ALICE: NOW - HOUR}) == [GAPS]
+        assert self.close(setup, {ALICE: NOW}) == [LOST_GAPS]
+        assert "lost for everybody else" in caplog.text
+
+    def test_a_users_own_is_not_though_only_some_are_exported(self) -> None:
+        setup = Setup(users=ALICE)
+        setup.gap(of(BOB))
+
+        assert self.close(setup, {ALICE: NOW, BOB: NOW}) == [EXPORTED_GAPS]
 
     def test_whoever_is_flagged_is_told_of_by_himself(self, setup: Setup) -> None:
         setup.gap()
@@ -350,21 +394,40 @@ class TestClosing:
 
         assert self.close(setup) == [EXPORTED_GAPS]
 
-    def test_one_that_came_since_the_plan_was_made_is_judged_by_what_the_plan_knew(self, setup: Setup) -> None:
+    def test_one_that_came_since_the_plan_was_made_waits_for_the_next(self, setup: Setup) -> None:
         setup.looked(ALICE)
         setup.looked(BOB)
-        tenant = setup.gather().tenant
-        setup.gap(end=NOW + HOUR)
-        setup.gathering.close_gaps(tenant, NOW)
+        gathered = setup.gather()
+        setup.gap()
+        setup.gathering.close_gaps(gathered, NOW)
 
         assert setup.folders() == [GAPS]
 
-    def test_what_was_lost_is_not_closed_too(self, setup: Setup) -> None:
-        tenant = Tenant(frozenset({ALICE}), {})
-        setup.gap("chats")
-        setup.gathering.close_gaps(tenant, NOW)
+    def test_one_that_somebody_else_has_closed_since_then_is_closed_once(self, setup: Setup) -> None:
+        setup.gap()
+        setup.looked(ALICE)
+        setup.looked(BOB)
+        gathered = setup.gather()
+        for _ in range(2):
+            setup.gathering.close_gaps(gathered, NOW)
 
-        assert setup.folders() == [GAPS]
+        assert setup.folders() == [EXPORTED_GAPS]
+
+    def test_where_graph_does_not_tell_the_users_nobody_knows_who_everybody_is(self, setup: Setup) -> None:
+        setup.gap()
+        setup.looked(ALICE)
+        setup.graph.refuse("graph.licensed", 403)
+
+        assert self.close(setup) == [GAPS]
+        assert self.close(setup, {BOB: NOW}) == [EXPORTED_GAPS]
+
+    def test_a_note_is_read_once_to_be_judged_and_once_to_be_moved(self, setup: Setup) -> None:
+        setup.gap()
+        self.close(setup, {ALICE: NOW})
+        assert setup.world.called(f"state.read {GAPS}") == 1
+        self.close(setup, {BOB: NOW})
+
+        assert setup.world.called(f"state.read {GAPS}") == 3
 
 
 def test_every_window_of_a_plan_is_one_that_the_worker_takes() -> None:

@@ -73,6 +73,14 @@ class TestEitherWay:
         assert sorted(blob.metadata[SOURCE] for blob in setup.interactions.blobs.values()) == sorted([first, second])
         assert len([name for name in setup.state.blobs if name.startswith("conflicts/")]) == 1
 
+    def test_the_same_conflict_in_other_bytes_is_kept_once(self, setup: Setup, *, look_first: bool) -> None:
+        setup.rest("notification")
+        setup.rest("notification", CHANGED, look_first=look_first)
+        as_exported = {"@odata.context": "as another source writes it", **CHANGED}
+
+        assert setup.rest("export", as_exported, look_first=look_first).outcome is Outcome.DUPLICATE
+        assert len(setup.interactions.blobs) == 2
+
     def test_what_was_put_there_by_other_means_has_no_source(self, setup: Setup, *, look_first: bool) -> None:
         setup.interactions.create(PATH.name, json.dumps(interaction(), indent=1).encode(), {})
 
