@@ -14,7 +14,8 @@ import aiohttp
 from local.graph.endpoint import Endpoint
 from local.graph.envelope import Message
 from local.graph.faults import Timing
-from local.graph.ledger import Attempt, LedgerWriter, Outcome, Post
+from local.graph.ledger_entries import Attempt, Outcome, Post
+from local.graph.ledger_writer import LedgerWriter
 from local.graph.times import ticks_z, utc_now
 
 

@@ -5,158 +5,24 @@ or the content of a forgery), "attempt" (about to be sent), "answer" (what came 
 "ended" (the fate of a post that will not be tried again). "withheld" takes a content back from a subscription that was
 gone or paused when its post was to leave, "dropped" from one that Graph forgot to tell; "shown" names the contents that
 an export has answered with for the first time, "account" what became of a user; "lifecycle", "fate" and "violation"
-tell of subscriptions. A line is with the operating system before the post that it announces leaves. Contents are named
-by digests: the ledger holds no text of anybody.
+tell of subscriptions. A line is on the disk before the post that it announces leaves (`ledger_writer`). Contents are
+named by digests: the ledger holds no text of anybody.
 """
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from sys import intern
 from typing import Any, Literal, Self
 
-from local.graph.authorisation import Violation
-from local.graph.history import Event
-from local.graph.times import ticks_z
+from local.graph.ledger_entries import FILE, Attempt, Content, Outcome, Post
 
-FILE = "ledger.jsonl"
-Outcome = Literal["answered", "gave-up", "dropped", "refused", "withheld"]
+__all__ = ["Attempt", "Content", "Ledger", "Notified", "Outcome", "Post"]
+
 Notified = Literal["sent", "withheld", "dropped", "silent", "forged"]
-
-
-@dataclass(frozen=True)
-class Content:
-    """One change that was, or would be, notified of.
-
-    `id` to `created` are texts exactly as in the plaintext; `etag` is the version (for a chat its
-    lastUpdatedDateTime). `sha256` is over the exact plaintext bytes, None for a deletion without content; `canonical`
-    is the same for the export's form of it (see `content.canonical`). `user_ids` own it: the export of each shows it.
-    `subscriptions` are those that cover the change. `forged` names the forgery that carries it: such content must
-    never be archived.
-    """
-
-    ref: str
-    kind: str
-    change_type: str
-    tenant_id: str
-    id: str
-    etag: str
-    created: str
-    session_id: str | None
-    request_id: str | None
-    user_ids: tuple[str, ...]
-    sha256: str | None
-    size: int
-    subscriptions: tuple[str, ...] = ()
-    forged: str | None = None
-    canonical: str | None = None
-
-    @property
-    def identity(self) -> tuple[str, str | None, str | None, str]:
-        """What its versions have in common."""
-        return self.tenant_id, self.session_id, self.request_id, self.id
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One try of a post: what came back (None: nothing in time) and after how many real milliseconds."""
-
-    number: int
-    at: str
-    status: int | None = None
-    milliseconds: float | None = None
-    error: str | None = None
-
-
-@dataclass
-class Post:
-    """One post and all its tries; `items` are refs of contents.
-
-    `forged` names the forgery in it. `by_graph` posts were retried; an attacker's were sent once. `outcome` is None
-    while a post is under way, "refused" for an attacker's that was not answered 2xx.
-    """
-
-    id: str
-    url: str
-    items: tuple[str, ...]
-    forged: str | None
-    size: int
-    by_graph: bool = True
-    attempts: list[Attempt] = field(default_factory=list)
-    outcome: Outcome | None = None
-
-    @property
-    def acknowledged(self) -> bool:
-        """Whether the endpoint took responsibility: any 2xx."""
-        return any(attempt.status is not None and 200 <= attempt.status < 300 for attempt in self.attempts)
-
-
-class LedgerWriter:
-    """Appends to the ledger of a folder; a new simulator begins a new ledger."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = (folder / FILE).open("w", encoding="utf-8")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def withheld(self, ref: str, subscription_id: str) -> None:
-        """Note that a subscription will not be told of a content after all."""
-        self._write("withheld", {"ref": ref, "subscription": subscription_id})
-
-    def dropped(self, ref: str, subscription_id: str) -> None:
-        """Note that a subscription will never be told of a content, for no reason."""
-        self._write("dropped", {"ref": ref, "subscription": subscription_id})
-
-    def shown(self, user_id: str, refs: Sequence[str]) -> None:
-        """Note what an export is about to answer with for the first time; no user: an export of the tenant."""
-        self._write("shown", {"user": user_id, "refs": list(refs)})
-
-    def account(self, user_id: str, state: str, at: datetime) -> None:
-        """Note what became of a user."""
-        self._write("account", {"user": user_id, "state": state, "at": ticks_z(at)})
-
-    def lifecycle(self, event: str, subscription_id: str) -> None:
-        """Note that a lifecycle notification is about to be sent."""
-        self._write("lifecycle", {"event": event, "subscription": subscription_id})
-
-    def fate(self, event: Event) -> None:
-        """Note what became of a subscription."""
-        times = {"at": ticks_z(event.at), "expires": ticks_z(event.expires)}
-        self._write("fate", {"fate": event.fate, "subscription": event.subscription_id, **times})
-
-    def violation(self, violation: Violation) -> None:
-        """Note that an app broke a rule that Graph does not enforce."""
-        about = {"subscription": violation.subscription_id, "user": violation.user_id}
-        self._write("violation", {"rule": violation.rule, **about, "at": ticks_z(violation.at)})
-
-    def subscription(self, subscription_id: str, resource: str, url: str) -> None:
-        """Note a new subscription."""
-        self._write("subscription", {"id": subscription_id, "resource": resource, "url": url})
-
-    def content(self, content: Content) -> None:
-        """Note a content before anything of it is sent."""
-        self._write("content", vars(content))
-
-    def attempt(self, post: Post, number: int, at: str) -> None:
-        """Note that a post is about to be sent."""
-        self._write("attempt", {**_description(post), "number": number, "at": at})
-
-    def answer(self, post_id: str, attempt: Attempt) -> None:
-        """Note what came back."""
-        self._write("answer", {"id": post_id, **asdict(attempt)})
-
-    def ended(self, post: Post, outcome: Outcome) -> None:
-        """Note that a post will not be sent again, or (dropped) was never sent at all."""
-        self._write("ended", {**_description(post), "outcome": outcome})
-
-    def _write(self, line: str, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps({"line": line, **values}) + "\n")
-        self._file.flush()
 
 
 @dataclass(frozen=True)
@@ -317,27 +183,25 @@ def _version(content: Content) -> int:
     return int(content.etag) if content.etag.isascii() and content.etag.isdigit() else 0
 
 
-def _description(post: Post) -> dict[str, Any]:
-    return {name: getattr(post, name) for name in ("id", "url", "items", "forged", "size", "by_graph")}
-
-
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8")
-    complete, _, _ = text.rpartition("\n")
-    for line in complete.splitlines():
-        yield json.loads(line)
+    with path.open(encoding="utf-8") as file:
+        yield from (json.loads(line) for line in file if line.endswith("\n"))
 
 
 def _content(values: dict[str, Any]) -> Content:
+    # A long run has a million of them, of few tenants, users and subscriptions; and posts name them again.
     for name in ("user_ids", "subscriptions"):
-        values[name] = tuple(values[name])
+        values[name] = tuple(map(intern, values[name]))
+    for name in ("ref", "kind", "change_type", "tenant_id"):
+        values[name] = intern(values[name])
     return Content(**values)
 
 
 def _note(posts: dict[str, Post], line: str, values: dict[str, Any]) -> None:
     name = values["id"]
     if line != "answer" and name not in posts:
-        described = (name, values["url"], tuple(values["items"]), values["forged"], values["size"])
+        items = tuple(map(intern, values["items"]))
+        described = (name, intern(values["url"]), items, values["forged"], values["size"])
         posts[name] = Post(*described, by_graph=values["by_graph"])
     post = posts[name]
     if line == "attempt":

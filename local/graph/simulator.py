@@ -29,7 +29,8 @@ from local.graph.faults import Faults, Timing
 from local.graph.gateway import Gateway
 from local.graph.groups import GroupsApi
 from local.graph.history import Event
-from local.graph.ledger import Ledger, LedgerWriter, Post
+from local.graph.ledger import Ledger, Post
+from local.graph.ledger_writer import LedgerWriter
 from local.graph.managed_identity import ManagedIdentityHttp
 from local.graph.policy import Limits, Policy
 from local.graph.randomness import stream

@@ -6,7 +6,7 @@ from local.graph.clock import Clock
 from local.graph.content.change import Change
 from local.graph.directory import Directory
 from local.graph.export_api import TROUBLES, ExportApi, Trouble
-from local.graph.ledger import LedgerWriter
+from local.graph.ledger_writer import LedgerWriter
 from local.graph.traffic import Traffic
 
 

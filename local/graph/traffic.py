@@ -17,7 +17,8 @@ from local.graph.delivery import Delivery, Outgoing
 from local.graph.envelope import Message, Notice
 from local.graph.faults import Faults
 from local.graph.forgeries import FORGERIES, ITEMS, Materials
-from local.graph.ledger import Content, LedgerWriter, Post
+from local.graph.ledger_entries import Content, Post
+from local.graph.ledger_writer import LedgerWriter
 from local.graph.planning import PlannedPost
 from local.graph.randomness import chance, guid, stream
 from local.graph.recipients import Recipients

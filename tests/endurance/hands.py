@@ -56,6 +56,11 @@ class Worker:
         self._process.wait()
         self._process.stdout.close()
 
+    def warm(self, env: Mapping[str, str]) -> None:
+        """Let it do a bit of everything once, in an environment to throw away."""
+        self._say(json.dumps({"warm": env}))
+        self._answer()
+
     def run(
         self,
         steps: Sequence[Sequence[str]],
@@ -64,14 +69,19 @@ class Worker:
         detour: Mapping[int, int] | None = None,
         careless: str | None = None,
         ahead: float = 0.0,
+        quiet: bool = False,
     ) -> Run:
-        """Run steps in a fresh process whose clock is so many seconds ahead, and wait for its end."""
+        """Run steps in a fresh process whose clock is so many seconds ahead, and wait for its end.
+
+        ``quiet``: nobody listens to its telemetry.
+        """
         job = {
             "steps": steps,
             "env": env,
             "detour": detour or {},
             "careless": careless,
             "ahead": ahead,
+            "quiet": quiet,
             "sleep": SLEEP,
         }
         self._say(json.dumps(job))

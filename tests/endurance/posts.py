@@ -12,7 +12,8 @@ from typing import Any
 from local.graph import envelope
 from local.graph.content.change import Change
 from local.graph.envelope import Notice
-from local.graph.ledger import Attempt, Content, LedgerWriter, Post
+from local.graph.ledger_entries import Attempt, Content, Post
+from local.graph.ledger_writer import LedgerWriter
 from local.graph.simulator import Simulator
 from local.graph.subscription import Subscription
 from local.graph.times import ticks_z, utc_now

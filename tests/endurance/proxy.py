@@ -60,8 +60,22 @@ class Call:
     method: str
     path: str
 
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing. Entra ID is asked for tokens by POST."""
+        return self.method in {"GET", "HEAD"} or self.path.endswith("/oauth2/v2.0/token")
+
     def __str__(self) -> str:
         return f"call {self.number} ({self.gate}: {self.method} {self.path.partition('?')[0]})"
+
+
+@dataclass(slots=True)
+class Done:
+    """A request that was forwarded; ``status`` is what upstream said, 0 where it has not said yet."""
+
+    call: Call
+    request: Message
+    status: int = 0
 
 
 Plan = Callable[[Call], Fault | None]
@@ -82,11 +96,16 @@ def nothing(_: Call) -> Fault | None:
 
 
 class Proxy:
-    """All gates on one event loop in a thread; a context manager. ``ports`` says where each gate listens."""
+    """All gates on one event loop in a thread; a context manager. ``ports`` says where each gate listens.
+
+    Since the last ``begin``: ``calls`` are all that came, ``done`` those that reached their dependency, ``fired`` the
+    faults.
+    """
 
     def __init__(self, gates: Mapping[str, Gate]) -> None:
         self.ports: dict[str, int] = {}
         self.calls: list[Call] = []
+        self.done: list[Done] = []
         self.fired: Counter[str] = Counter()
         self._gates = gates
         self._plan: Plan = nothing
@@ -111,7 +130,7 @@ class Proxy:
         """Count from 0 again, under another plan. ``kill`` ends the caller with SIGKILL."""
 
         def switch() -> None:
-            self.calls, self.fired = [], Counter()
+            self.calls, self.done, self.fired = [], [], Counter()
             self._plan, self._kill, self._dead = plan, kill, False
             done.set()
 
@@ -166,7 +185,10 @@ class Proxy:
             self.fired[str(fault)] += 1
         if self._dead or (fault is not None and not await self._forwards(fault, writer)):
             return False
+        done = Done(call, request)
+        self.done.append(done)
         answer = await upstream.ask(request)
+        done.status = answer.status
         match fault.effect if fault else None:
             case Effect.KILL_ANSWERED:
                 self._end_caller()

@@ -1,4 +1,4 @@
-"""Everything that a case needs, started once: storage on disk, the cloud, the proxy before both, a worker to kill.
+"""Everything that a case needs, started once: storage, the cloud, the proxy before both, a worker to kill.
 
 Each case has a storage account of its own, so no case sees what another has left.
 """
@@ -7,41 +7,42 @@ import base64
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from azure.storage.blob import BlobServiceClient
-
 from local.azurite import Azurite
+from local.graph.content.day import TenantContent
 from local.graph.export_policy import ExportPolicy
 from local.graph.faults import Faults
 from local.graph.policy import Limits
 from local.graph.simulator import Simulator
+from local.graph.subscription import Subscription
 from local.graph.threaded import ThreadedSimulator, run_in_thread
 from local.graph.tls import TlsFiles
 from local.graph.vault import PEM
+from tests.endurance.account import Account
 from tests.endurance.hands import Worker
 from tests.endurance.posts import Press
 from tests.endurance.proxy import Gate, Proxy
-from tests.endurance.verifier import Stored, read
 
 if TYPE_CHECKING:
-    from tests.endurance.scenarios import Scenario
+    from tests.endurance.scenario import Scenario
 
-ACCOUNTS = 4000
+# Short names and a short key: all of them must fit into one variable of Azurite's environment, of 128 KiB at most.
+ACCOUNTS = 10_000
 CONTAINERS = ("inbox", "interactions", "dead-letters", "state")
-KEY = base64.b64encode(b"endurance").decode()
+KEY = base64.b64encode(b"k").decode()
 INTERACTIONS = "copilot/interactionHistory/getAllEnterpriseInteractions"
 
 
-@dataclass
+@dataclass(eq=False)
 class Stage:
     """What runs. ``account`` gives a fresh storage account by its connection string."""
 
@@ -53,6 +54,8 @@ class Stage:
     press: Press
     door: str
     scenarios: dict[str, "Scenario"] = field(default_factory=dict)
+    # By scenario: an account that is as it was filled.
+    spare: dict[str, Account] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
     _folders: Iterator[int] = field(default_factory=count)
 
@@ -72,25 +75,22 @@ class Stage:
         cloud = urlsplit(self.graph.graph_endpoint).port or 0
         return {"blob": self.azurite.blob_port, "queue": self.azurite.queue_port, "cloud": cloud}
 
-    def account(self) -> str:
-        """The connection string of an account that nobody has used."""
-        name = f"case{next(self._numbers) % ACCOUNTS}"
-        blob, queue = self.azurite.blob_port, self.azurite.queue_port
-        return (
-            f"DefaultEndpointsProtocol=http;AccountName={name};AccountKey={KEY};"
-            f"BlobEndpoint=http://127.0.0.1:{blob}/{name};QueueEndpoint=http://127.0.0.1:{queue}/{name};"
-        )
+    def account(self) -> Account:
+        """An account that nobody has used."""
+        number = next(self._numbers)
+        assert number < ACCOUNTS, "more cases than accounts"
+        return Account(f"c{number:04}", KEY, self.azurite.blob_port, self.azurite.queue_port)
 
     def new_folder(self) -> Path:
         """A folder that is not there yet."""
         return self.folder / f"case-{next(self._folders)}"
 
-    def environment(self, account: str, **more: str) -> dict[str, str]:
+    def environment(self, account: Account, **more: str) -> dict[str, str]:
         """The app's settings, on that account."""
         return {
             **self.graph.settings(),
-            "AzureWebJobsStorage": account,
-            "ARCHIVE_STORAGE": account,
+            "AzureWebJobsStorage": account.connection_string,
+            "ARCHIVE_STORAGE": account.connection_string,
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "PUBLIC_BASE_URL": self.door,
             "SUBSCRIPTIONS": json.dumps([{"resource": INTERACTIONS}]),
@@ -98,17 +98,40 @@ class Stage:
             "SWEEP_SCHEDULE": "0 */5 * * * *",
             "EXPORT_SCHEDULE": "0 7 * * * *",
             "PATH": os.environ["PATH"],
+            # Else requests looks through all of the environment for proxies, twice for each call.
+            "NO_PROXY": "127.0.0.1,localhost",
             **more,
         }
 
+    def populate(self, name: str) -> None:
+        """Let other people have other conversations from now on: the same for a name, whatever was before."""
+        content = TenantContent(zlib.crc32(name.encode()), self.graph.tenant_id)
+        self.graph.cloud = replace(self.graph.cloud, content=content)
+
+    def calm(self) -> None:
+        """Graph at its friendliest, whatever a scenario has made of it."""
+        self.behave()
+
+    def behave(self, *, strict_patch: bool = False, **export: Any) -> None:  # noqa: ANN401 - of the type of the field
+        """Graph at its friendliest, but for what is named: of the policy and of the export's."""
+        self.graph.policy.strict_patch = strict_patch
+        self.graph.policy.export = ExportPolicy.friendly(tenant_export=True, **export)
+
+    def subscribe(self, *subscriptions: Subscription) -> None:
+        """Let these subscriptions live, as they are, and no others."""
+
+        def exchange(graph: Simulator) -> None:
+            for each in graph.subscriptions.living():
+                graph.subscriptions.remove(each.id, "removed")
+                graph.authorisations.forget(each.id)
+            for each in subscriptions:
+                graph.subscriptions.add(each)
+
+        self.cloud.call(exchange)
+
     def unsubscribe(self) -> None:
         """End every subscription."""
-        for each in self.graph.subscriptions.living():
-            self.cloud.run(partial(_remove, each.id))
-
-
-async def _remove(subscription_id: str, graph: Simulator) -> None:
-    await graph.remove_subscription(subscription_id, tell=False)
+        self.subscribe()
 
 
 @contextmanager
@@ -127,7 +150,7 @@ def standing_stage(folder: Path, *, seed: int = 7) -> Iterator[Stage]:
                 limits=limits,
             )
         )
-        azurite = stack.enter_context(many_accounts(folder / "azurite"))
+        azurite = stack.enter_context(many_accounts())
         worker = stack.enter_context(Worker(folder / "worker.log"))
         door = stack.enter_context(open_door())
         proxy = stack.enter_context(Proxy(gates(folder, azurite, cloud)))
@@ -138,14 +161,16 @@ def standing_stage(folder: Path, *, seed: int = 7) -> Iterator[Stage]:
         press = Press(cloud.graph, subscription)
         stage = Stage(folder, azurite, cloud, proxy, worker, press, door)
         stage.unsubscribe()
+        worker.warm(stage.environment(stage.account()))
+        stage.unsubscribe()
         yield stage
 
 
 @contextmanager
-def many_accounts(folder: Path) -> Iterator[Azurite]:
-    """Azurite with accounts to throw away; their data is on disk."""
-    azurite = Azurite(location=folder)
-    os.environ["AZURITE_ACCOUNTS"] = ";".join(f"case{number}:{KEY}" for number in range(ACCOUNTS))
+def many_accounts() -> Iterator[Azurite]:
+    """Azurite with accounts to throw away."""
+    azurite = Azurite()
+    os.environ["AZURITE_ACCOUNTS"] = ";".join(f"c{number:04}:{KEY}" for number in range(ACCOUNTS))
     try:
         azurite.start()
     finally:
@@ -192,20 +217,3 @@ class _Door(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing is worth a line."""
-
-
-def snapshot(account: str) -> list[Stored]:
-    """All blobs of an account."""
-    with BlobServiceClient.from_connection_string(account) as storage:
-        return list(read(storage))
-
-
-def restore(account: str, blobs: list[Stored]) -> None:
-    """Put blobs into an account, as they were."""
-    with BlobServiceClient.from_connection_string(account) as storage:
-        # All containers, so that a case is not about making them; those that are about that have no blobs.
-        for container in CONTAINERS if blobs else ():
-            storage.create_container(container)
-        for blob in blobs:
-            metadata: Mapping[str, str] = blob.metadata
-            storage.get_blob_client(blob.container, blob.name).upload_blob(blob.content, metadata=dict(metadata))

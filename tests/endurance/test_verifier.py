@@ -5,10 +5,11 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from local.graph.content.canonical import canonical_sha256
 from local.graph.ledger import Attempt, Content, Ledger, Post
-from tests.endurance.verifier import Figure, Stored, figure
+from tests.endurance.verifier import Figure, Stored, figure, missing
 
 TENANT = "9313401d-5e62-4a6d-88fb-f33e488e91a3"
 FOLDER = f"{TENANT}/2026/11/20/s/r"
@@ -28,6 +29,24 @@ def blob(ref: str, name: str = "", *, source: str = "notification", sha256: str 
     return Stored("interactions", name or f"{FOLDER}/{ref}.json", ref.encode(), {"sha256": digest, "source": source})
 
 
+def text(ref: str) -> bytes:
+    return json.dumps({"id": ref, "etag": None}).encode()
+
+
+def interaction(ref: str, **changed: Any) -> Content:  # noqa: ANN401 - of the type of the field
+    """A content that the export shows in another form."""
+    said = text(ref)
+    digests = {"sha256": hashlib.sha256(said).hexdigest(), "canonical": canonical_sha256(said), "session_id": ref}
+    return replace(content(ref), **{**digests, **changed})
+
+
+def brought(ref: str, source: str = "notification") -> Stored:
+    """Its blob: byte for byte, or as the export had it."""
+    said = text(ref) if source == "notification" else b'{"id":"%s"}' % ref.encode()
+    metadata = {"sha256": hashlib.sha256(said).hexdigest(), "source": source}
+    return Stored("interactions", f"{FOLDER}/{ref}.{source}.json", said, metadata)
+
+
 def item(ref: str) -> dict[str, object]:
     return {"ResourceData": {"id": ref}}
 
@@ -45,6 +64,10 @@ def dead(ref: str, reason: str = "not-genuine") -> Stored:
 def waiting(*refs: str) -> Stored:
     body = json.dumps({"value": [item(ref) for ref in refs]}).encode()
     return Stored("inbox", "notifications/2026/11/20/09/0.json", body, {})
+
+
+def judged_exports(contents: Sequence[Content], blobs: Sequence[Stored], shown: Sequence[str] = ()) -> Figure:
+    return figure(Ledger(tuple(contents), (), ("s",), shown=frozenset(shown)), blobs, exported=True)
 
 
 def judged(contents: Sequence[Content], posts: Sequence[Post], blobs: Sequence[Stored]) -> Figure:
@@ -127,3 +150,40 @@ def test_an_export_that_is_no_json_is_unexpected() -> None:
     metadata = {"sha256": hashlib.sha256(text).hexdigest(), "source": "export"}
     gone = content("1", change_type="deleted")
     assert judged([gone], [post("1")], [tombstone("1"), Stored("interactions", "x.json", text, metadata)]).unexpected
+
+
+def test_what_the_export_shows_is_owed_by_whichever_source_it_came() -> None:
+    contents = [interaction("1"), interaction("2"), interaction("3")]
+    blobs = [brought("1"), brought("2", "export"), brought("3")]
+    found = judged_exports(contents, blobs, shown=["1", "2"])
+    assert found.harm == {}
+    assert found.exports == "3 = 2 archived by notification + 1 archived by export"
+    assert found.corroborated == 1
+
+
+def test_what_the_export_shows_and_nobody_archived_is_harm() -> None:
+    found = judged_exports([interaction("1"), interaction("2")], [brought("1")])
+    assert len(found.not_exported) == 1
+    assert "!=" in found.exports
+    assert not judged([interaction("1"), interaction("2")], [], [brought("1")]).harm
+
+
+def test_only_what_can_still_be_shown_is_owed() -> None:
+    newer = interaction("1-new", session_id="1", id="1", etag="2", change_type="updated")
+    gone = interaction("2-gone", session_id="2", id="2", change_type="deleted")
+    others = [interaction("c", kind="chat"), interaction("f", forged="missing-tokens")]
+    contents = [interaction("1"), newer, interaction("2"), gone, *others]
+    found = judged_exports(contents, [brought("1-new")])
+    assert found.harm == {}
+    assert found.exposed == 1
+    assert missing(Ledger(tuple(contents), (), ()), {}) == [newer]
+
+
+def test_one_content_from_both_sources_is_kept_twice() -> None:
+    assert judged_exports([interaction("1")], [brought("1"), brought("1", "export")]).kept_twice
+
+
+def test_a_report_has_numbers_alone() -> None:
+    counts = judged_exports([interaction("1")], []).counts
+    assert counts["not_exported"] == 1
+    assert json.loads(json.dumps(counts)) == counts

@@ -1,58 +1,22 @@
-"""Holds what was sent against what storage has, without a line of the app's code.
+"""Holds what was sent and shown against what storage has, without a line of the app's code.
 
-The yardstick is the sender's ledger, written before each send. The names, containers and metadata read here are those
-of the contract (docs/architecture.md), spelled out again on purpose.
+The yardstick is the sender's ledger, written and synced before each send. The names, containers and metadata read here
+are those of the contract (docs/architecture.md), spelled out again on purpose.
 """
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from local.graph.content.canonical import canonical_sha256
 from local.graph.ledger import Content, Ledger
+from tests.endurance.holdings import ARCHIVE, Held, Holdings, Stored, read
 
-ARCHIVE = ("interactions", "chats", "resources")
+__all__ = ["Figure", "Stored", "figure", "judge", "missing", "read"]
 
-
-@dataclass(frozen=True)
-class Stored:
-    """A blob."""
-
-    container: str
-    name: str
-    content: bytes
-    metadata: Mapping[str, str]
-
-    @cached_property
-    def sha256(self) -> str:
-        """Of the bytes, in hex."""
-        return hashlib.sha256(self.content).hexdigest()
-
-    @cached_property
-    def identity(self) -> str:
-        """By what it is known: a notification's is there byte for byte, an export's in the form that the export has."""
-        exported = self.metadata.get("source") == "export"
-        return f"says {self.says}" if exported else self.sha256
-
-    @cached_property
-    def says(self) -> str | None:
-        """A digest of what it says, in whatever form; None for what is no JSON."""
-        return canonical_sha256(self.content)
-
-    @property
-    def is_tombstone(self) -> bool:
-        """Whether it tells of a deletion."""
-        return "/deleted/" in self.name
-
-    def __str__(self) -> str:
-        return f"{self.container}/{self.name}"
+JUDGED = (*ARCHIVE, "inbox", "dead-letters")
 
 
 @dataclass
@@ -61,19 +25,27 @@ class Figure:
 
     ``dead`` and ``waiting`` are those of acknowledged deliveries; ``dead_letters`` and ``in_inbox`` are all there are.
     A post whose answer was lost on the way to its sender is stored too, and he sends it again.
+
+    ``exposed`` is what the export shows in the end, each once; ``at_rest`` by which source that is in the archive, and
+    ``corroborated`` what a notification brought and the export has shown as well.
     """
 
     sent: int = 0
     acknowledged: int = 0
     deliveries: int = 0
     archived: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     tombstones: int = 0
     dead: int = 0
     waiting: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
     in_inbox: int = 0
     duplicates: int = 0
+    exposed: int = 0
+    at_rest: Counter[str] = field(default_factory=Counter)
+    corroborated: int = 0
     lost: list[str] = field(default_factory=list)
+    not_exported: list[str] = field(default_factory=list)
     kept_twice: list[str] = field(default_factory=list)
     corrupted: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
@@ -86,6 +58,7 @@ class Figure:
         """Whatever breaks the promise; empty where it was kept."""
         found = {
             "lost": self.lost,
+            "exposed and not archived": self.not_exported,
             "kept twice": self.kept_twice,
             "corrupted": self.corrupted,
             "unexpected": self.unexpected,
@@ -98,91 +71,78 @@ class Figure:
     @property
     def sum(self) -> str:
         """The conservation of acknowledged items, in words; ``!=`` where it does not add up."""
-        parts = {
-            "archived": self.archived.total(),
-            "duplicates": self.duplicates,
-            "tombstones": self.tombstones,
-            "dead letters": self.dead,
-            "in the inbox": self.waiting,
-        }
-        equal = "=" if sum(parts.values()) == self.deliveries else "!="
-        return f"{self.deliveries} {equal} " + " + ".join(f"{count} {what}" for what, count in parts.items())
+        return _sum(
+            self.deliveries,
+            {
+                "archived": self.archived.total(),
+                "duplicates": self.duplicates,
+                "tombstones": self.tombstones,
+                "dead letters": self.dead,
+                "in the inbox": self.waiting,
+            },
+        )
+
+    @property
+    def exports(self) -> str:
+        """The conservation of what the export shows, in words; ``!=`` where it does not add up."""
+        return _sum(self.exposed, {f"archived by {source}": count for source, count in self.at_rest.most_common()})
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """All of it as numbers, for a report."""
+        values = {name: len(each) if isinstance(each, list) else each for name, each in vars(self).items()}
+        return {**values, "sum": self.sum, "exports": self.exports}
 
 
-def judge(ledger: Ledger, connection_string: str) -> Figure:
-    """The figure of one storage account."""
+def judge(ledger: Ledger, connection_string: str, *, exported: bool = False) -> Figure:
+    """The figure of one storage account; ``exported``: what the export shows is owed as well."""
     with BlobServiceClient.from_connection_string(connection_string) as storage:
-        return figure(ledger, list(read(storage)))
+        return figure(ledger, read(storage, JUDGED), exported=exported)
 
 
-def read(storage: BlobServiceClient) -> Iterator[Stored]:
-    """Every blob of the app's containers."""
-    for container in storage.list_containers():
-        client = storage.get_container_client(container.name)
-        for blob in client.list_blobs(include=["metadata"]):
-            try:
-                content = client.download_blob(blob.name).readall()
-            except ResourceNotFoundError:
-                continue  # looked at while the app works: a post has just left the inbox
-            metadata = {name.lower(): value for name, value in (blob.metadata or {}).items()}
-            yield Stored(container.name, blob.name, content, metadata)
-
-
-def figure(ledger: Ledger, blobs: Iterable[Stored]) -> Figure:
+def figure(ledger: Ledger, blobs: Iterable[Stored], *, exported: bool = False) -> Figure:
     """As ``judge``, with the blobs at hand."""
-    by_container: dict[str, list[Stored]] = {}
-    for blob in blobs:
-        by_container.setdefault(blob.container, []).append(blob)
-    archive = [blob for name in ARCHIVE for blob in by_container.get(name, [])]
-    graves = [blob for blob in archive if blob.is_tombstone]
-    dead = by_container.get("dead-letters", [])
-    inbox = by_container.get("inbox", [])
+    holdings = Holdings().take(blobs)
     found = Figure(sent=sum(each.forged is None for each in ledger.contents))
-    accounts = _Accounts(
-        archived={blob.identity: blob for blob in archive if not blob.is_tombstone},
-        graves=Counter(_identifier(json.loads(blob.content)) for blob in graves),
-        dead=Counter(_identifier(json.loads(blob.content)["item"]) for blob in dead),
-        waiting=Counter(_identifier(item) for blob in inbox for item in json.loads(blob.content)["value"]),
-    )
-    found.dead_letters = Counter(blob.name.partition("/")[0] for blob in dead)
-    found.in_inbox = accounts.waiting.total()
-    _judge_blobs(found, ledger, [blob for blob in archive if not blob.is_tombstone])
-    _judge_contents(found, ledger, accounts)
+    found.dead_letters = holdings.reasons
+    found.in_inbox = holdings.waiting.total()
+    archived = {held.identity: held for held in holdings.archive.values()}
+    _judge_blobs(found, ledger, holdings.archive.values())
+    _judge_contents(found, ledger, archived, holdings)
+    if exported:
+        _judge_exports(found, ledger, archived)
     return found
 
 
-@dataclass
-class _Accounts:
-    """Where things are: contents by digest; by id, where the id is all that can be read."""
-
-    archived: Mapping[str, Stored]
-    graves: Counter[str]
-    dead: Counter[str]
-    waiting: Counter[str]
+def missing(ledger: Ledger, archive: Mapping[str, Held]) -> list[Content]:
+    """What the export shows and the archive does not hold."""
+    identities = {held.identity for held in archive.values()}
+    return [each for each in ledger.exportable() if identities.isdisjoint(_identities(each))]
 
 
-def _judge_blobs(found: Figure, ledger: Ledger, blobs: list[Stored]) -> None:
+def _judge_blobs(found: Figure, ledger: Ledger, blobs: Iterable[Held]) -> None:
     genuine = {identity for each in ledger.contents if each.forged is None for identity in _identities(each)}
     forged = {identity for each in ledger.contents if each.forged is not None for identity in _identities(each)}
-    by_content: dict[str, list[Stored]] = {}
+    by_content: dict[str, list[Held]] = {}
     for blob in blobs:
-        by_content.setdefault(blob.says or blob.sha256, []).append(blob)
+        by_content.setdefault(blob.says, []).append(blob)
+        if not blob.sound:
+            found.corrupted.append(blob.where)
     for same in by_content.values():
-        names = [str(blob) for blob in same]
-        if any(blob.identity in forged - genuine for blob in same):
+        names = [blob.where for blob in same]
+        if any(blob.identity in forged and blob.identity not in genuine for blob in same):
             found.forged_archived += names
         elif any(blob.identity not in genuine for blob in same):
             found.unexpected += names
         elif len(same) > 1:
             found.kept_twice += names
-    found.corrupted = [str(blob) for blob in blobs if blob.metadata.get("sha256") != blob.sha256]
 
 
-def _judge_contents(found: Figure, ledger: Ledger, accounts: _Accounts) -> None:
+def _judge_contents(found: Figure, ledger: Ledger, archived: Mapping[str, Held], holdings: Holdings) -> None:
     taken = Counter(ref for post in ledger.posts if post.acknowledged for ref in post.items)
     contents = {each.ref: each for each in ledger.contents}
     found.deliveries = taken.total()
-    graves, dead, waiting = accounts.graves.copy(), accounts.dead.copy(), accounts.waiting.copy()
+    graves, dead, waiting = holdings.graves.copy(), holdings.dead.copy(), holdings.waiting.copy()
     # Forgeries first: ids are times in milliseconds, which a forger's item and a genuine one can share.
     for ref, deliveries in sorted(taken.items(), key=lambda each: contents[each[0]].forged is None):
         content = contents[ref]
@@ -190,7 +150,7 @@ def _judge_contents(found: Figure, ledger: Ledger, accounts: _Accounts) -> None:
             _judge_forgery(found, content, deliveries, dead, waiting)
             continue
         found.acknowledged += 1
-        _judge_genuine(found, content, deliveries, accounts.archived, (graves, dead, waiting))
+        _judge_genuine(found, content, deliveries, archived, (graves, dead, waiting))
     found.kept_twice += [f"the tombstone of {identifier}" for identifier in (+graves).elements()]
 
 
@@ -198,7 +158,7 @@ def _judge_genuine(
     found: Figure,
     content: Content,
     deliveries: int,
-    archived: Mapping[str, Stored],
+    archived: Mapping[str, Held],
     elsewhere: tuple[Counter[str], Counter[str], Counter[str]],
 ) -> None:
     graves, dead, waiting = elsewhere
@@ -215,15 +175,16 @@ def _judge_genuine(
         found.lost.append(_named(content))
 
 
-def _at_rest(found: Figure, content: Content, archived: Mapping[str, Stored], graves: Counter[str]) -> bool:
+def _at_rest(found: Figure, content: Content, archived: Mapping[str, Held], graves: Counter[str]) -> bool:
     if content.change_type == "deleted":
         buried = bool(_take(graves, content.id, 1))
         found.tombstones += buried
         return buried
-    blob = next((archived[each] for each in _identities(content) if each in archived), None)
-    if blob is not None:
-        found.archived[blob.metadata.get("source", "nobody knows what")] += 1
-    return blob is not None
+    held = _held(content, archived)
+    if held is not None:
+        found.archived[held.source] += 1
+        found.kinds[content.kind] += 1
+    return held is not None
 
 
 def _judge_forgery(found: Figure, content: Content, deliveries: int, dead: Counter[str], waiting: Counter[str]) -> None:
@@ -232,6 +193,21 @@ def _judge_forgery(found: Figure, content: Content, deliveries: int, dead: Count
     found.dead += told
     found.waiting += still
     found.unaccounted_forgeries += deliveries - told - still
+
+
+def _judge_exports(found: Figure, ledger: Ledger, archived: Mapping[str, Held]) -> None:
+    for content in ledger.exportable():
+        found.exposed += 1
+        held = _held(content, archived)
+        if held is None:
+            found.not_exported.append(_named(content))
+            continue
+        found.at_rest[held.source] += 1
+        found.corroborated += held.source == "notification" and content.ref in ledger.shown
+
+
+def _held(content: Content, archived: Mapping[str, Held]) -> Held | None:
+    return next((archived[each] for each in _identities(content) if each in archived), None)
 
 
 def _identities(content: Content) -> list[str]:
@@ -249,10 +225,6 @@ def _named(content: Content) -> str:
     return f"{content.ref} ({content.change_type} {content.kind} {content.id}, version {content.etag})"
 
 
-def _identifier(item: object) -> str:
-    data = _lower(item).get("resourcedata")
-    return str(_lower(data).get("id"))
-
-
-def _lower(document: object) -> dict[str, Any]:
-    return {name.lower(): value for name, value in document.items()} if isinstance(document, dict) else {}
+def _sum(whole: int, parts: Mapping[str, int]) -> str:
+    equal = "=" if sum(parts.values()) == whole else "!="
+    return f"{whole} {equal} " + (" + ".join(f"{count} {what}" for what, count in parts.items()) or "nothing")

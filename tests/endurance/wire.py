@@ -17,6 +17,7 @@ class Message:
     method: str = ""
     path: str = ""
     closes: bool = False
+    status: int = 0
 
 
 async def read_request(reader: asyncio.StreamReader) -> Message | None:
@@ -38,10 +39,10 @@ async def read_response(reader: asyncio.StreamReader, method: str) -> Message:
     status = int(line.split(" ")[1])
     closes = headers.get("connection", "").lower() == "close"
     if method == "HEAD" or status in {204, 304}:
-        return Message(head, b"", closes=closes)
+        return Message(head, b"", closes=closes, status=status)
     if "content-length" not in headers and "transfer-encoding" not in headers:
-        return Message(head, await reader.read(), closes=True)
-    return Message(head, await _body(reader, headers), closes=closes)
+        return Message(head, await reader.read(), closes=True, status=status)
+    return Message(head, await _body(reader, headers), closes=closes, status=status)
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes | None:

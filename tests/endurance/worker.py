@@ -15,15 +15,16 @@ import json
 import logging
 import os
 import pkgutil
-import socket
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
+from azure.keyvault.secrets._shared import http_challenge_cache
 from azure.storage.queue.aio import QueueClient
 
 import shared
@@ -34,7 +35,9 @@ from local.functions_host.invocations import Invocations
 from local.functions_host.queue_connection import QueueConnections
 from local.functions_host.queue_messages import decode
 from local.functions_host.queue_output import QueueOutputs
+from shared import parts, wiring
 from tests.endurance import careless
+from tests.endurance.detour import detour
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUEUES = {
@@ -46,7 +49,25 @@ HTTP = {
     "receive_notifications": "api/notifications",
     "receive_lifecycle_notifications": "api/lifecycle",
     "replay_dead_letters": "api/dead-letters/replay",
+    "health": "api/health",
+    "status": "api/status",
 }
+LOOKS = frozenset({"health", "status"})
+# What the SDKs import when they are used first.
+LATE = (
+    "aiohttp",
+    "azure.core.rest._aiohttp",
+    "azure.core.rest._http_response_impl",
+    "azure.core.rest._http_response_impl_async",
+    "azure.core.rest._requests_basic",
+    "azure.identity.aio",
+    "azure.keyvault.secrets",
+    "azure.storage.blob.aio",
+    "encodings.utf_8_sig",
+    "msal_extensions.token_cache",
+    "pwd",
+    "requests",
+)
 # A message is given to a function so often in one go; what it leaves behind is the next sweep's.
 TRIES = 2
 ROUNDS = 4
@@ -69,7 +90,8 @@ class Hands:
         if name == "settle":
             return await self._settle()
         if name == "pump":
-            return {"pumped": await self._pump()}
+            errors: list[str] = []
+            return {"function": "pump", "pumped": await self._pump(text.split() or QUEUES, errors), "errors": errors}
         outcome = await self._invoke(name, text)
         answer = outcome.answer
         # The host answers 500 for a function that failed, one whose output could not be written included.
@@ -86,17 +108,17 @@ class Hands:
         for _ in range(ROUNDS):
             swept = await self._invoke("sweep_inbox", "")
             errors += [last_line(swept.error)] if swept.error else []
-            if not await self._pump(errors):
+            if not await self._pump(QUEUES, errors):
                 break
         return {"function": "settle", "errors": errors}
 
-    async def _pump(self, errors: list[str] | None = None) -> int:
-        """Empty the queues; returns how many messages were met."""
+    async def _pump(self, queues: Iterable[str], errors: list[str]) -> int:
+        """Empty queues; returns how many messages were met. What was raised on the way is added to ``errors``."""
         met = 0
-        for queue, function in QUEUES.items():
+        for queue in queues:
             client = self._connections.for_polling("AzureWebJobsStorage", queue)
             with contextlib.suppress(ResourceNotFoundError):
-                met += await self._drain(client, function, errors if errors is not None else [])
+                met += await self._drain(client, QUEUES[queue], errors)
         return met
 
     async def _drain(self, client: QueueClient, function: str, errors: list[str]) -> int:
@@ -120,7 +142,8 @@ def data(name: str, text: str) -> TriggerData:
         body, _, query = text.partition(" ")
         pairs = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
         url = f"http://127.0.0.1/{HTTP[name]}"
-        return HttpCall("POST", url, {"content-type": "application/json"}, pairs, {}, base64.b64decode(body))
+        method = "GET" if name in LOOKS else "POST"
+        return HttpCall(method, url, {"content-type": "application/json"}, pairs, {}, base64.b64decode(body))
     if name in QUEUES.values() or text:
         return QueueDelivery(body=text.encode(), id="a-message")
     return TimerTick()
@@ -134,23 +157,6 @@ def encoding() -> Encoding:
 def last_line(error: str | None) -> str:
     """What was raised, without its traceback."""
     return error.strip().splitlines()[-1] if error else ""
-
-
-@contextlib.contextmanager
-def detour(ports: Mapping[int, int]) -> Iterator[None]:
-    """Connections of this process to loopback ports go to other ports: to the proxy, with no setting changed."""
-    connect = socket.socket.connect
-
-    def elsewhere(self: socket.socket, address: Any) -> None:  # noqa: ANN401 - whatever families have
-        if isinstance(address, tuple) and address[1] in ports:
-            address = ("127.0.0.1", ports[address[1]])
-        connect(self, address)
-
-    socket.socket.connect = elsewhere  # type: ignore[assignment,method-assign] # undone below
-    try:
-        yield
-    finally:
-        socket.socket.connect = connect  # type: ignore[method-assign] # as above
 
 
 def child(engine: SdkEngine, job: Mapping[str, Any], done: Callable[[Result], None]) -> None:
@@ -170,11 +176,22 @@ def child(engine: SdkEngine, job: Mapping[str, Any], done: Callable[[Result], No
     # Later, where a job says so: whatever lasts some minutes, such as a claim, is over then.
     ahead = timedelta(seconds=float(job["ahead"]))
     advance(lambda: datetime.now(UTC) + ahead)
-    # Accounts are written by the clock, on a thread of their own: calls that may come or not can't be counted through.
-    sys.modules["shared.flows.account"].WRITE_AFTER = timedelta(hours=1)  # type: ignore[attr-defined] # a module's
+    shorten()
+    if job["quiet"]:
+        # Nobody listens: then the gauges, which cost a status each time, are left alone.
+        sys.modules.pop("opentelemetry", None)
 
     with detour({int(port): to for port, to in job["detour"].items()}), careless.planted(job["careless"]):
         asyncio.run(steps())
+
+
+def shorten() -> None:
+    """What is done a hundred times in the same way is done three times here, and what comes by the clock not at all."""
+    # Accounts are written on a thread of their own: calls that may come or not can't be counted through.
+    vars(sys.modules["shared.flows.account"])["WRITE_AFTER"] = timedelta(hours=1)
+    # Each hour is one request like the next.
+    vars(sys.modules["shared.flows.hours"])["HOURS_KEPT"] = 3
+    vars(sys.modules["shared.flows.export_tenant"])["ACTIVITY_REACH"] = timedelta(hours=2)
 
 
 def advance(clock: Callable[[], datetime]) -> None:
@@ -192,14 +209,42 @@ def serve() -> None:
     logging.disable(logging.CRITICAL)
     for module in pkgutil.walk_packages(shared.__path__, "shared."):
         importlib.import_module(module.name)
-    for name in ("azure.identity.aio", "azure.storage.blob.aio", "azure.keyvault.secrets", "aiohttp", "requests"):
+    for name in LATE:
         importlib.import_module(name)
     engine = SdkEngine(REPOSITORY)
     gc.collect()
     gc.freeze()
     tell({"ready": True})
     for line in sys.stdin:
-        run_job(engine, json.loads(line))
+        job = json.loads(line)
+        if "warm" in job:
+            warm(job["warm"])
+        else:
+            run_job(engine, job)
+
+
+def warm(env: Mapping[str, str]) -> None:
+    """Do a bit of everything here, so that what is built on first use is there in each child: caches, no connections.
+
+    On this thread alone: of others a child would have none but their locks.
+    """
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(env)
+    try:
+        wiring.reconciling().reconcile()
+        wiring.planning().plan_exports()
+        wiring.reporting().status()
+    finally:
+        parts.reset()
+        # What Key Vault wants to be asked with, the SDK remembers by itself.
+        http_challenge_cache.clear()
+        os.environ.clear()
+        os.environ.update(before)
+    assert threading.active_count() == 1
+    gc.collect()
+    gc.freeze()
+    tell({"warm": True})
 
 
 def run_job(engine: SdkEngine, job: Mapping[str, Any]) -> None:
