@@ -239,7 +239,8 @@ REPLAYING = ("replay",)
 CLAIMING = ("renew",)
 
 # By name: what is patched, by what, and the scenarios that must find out.
-BUGS: dict[str, tuple[object, str, Callable[[Any], Any], tuple[str, ...]]] = {
+Bug = tuple[object, str, Callable[[Any], Any], tuple[str, ...]]
+BUGS: Mapping[str, Bug] = {
     "clears the inbox first": (Storing, "store", _clears_the_inbox_first, STORING),
     "clears the inbox whatever happened": (Storing, "store", _clears_the_inbox_whatever_happened, STORING),
     "takes any conflict for success": (BlobContainer, "create", _takes_any_conflict_for_success, STORING),
@@ -265,11 +266,11 @@ BUGS: dict[str, tuple[object, str, Callable[[Any], Any], tuple[str, ...]]] = {
 
 
 @contextmanager
-def planted(name: str | None) -> Iterator[None]:
+def planted(name: str | None, bugs: Mapping[str, Bug] = BUGS) -> Iterator[None]:
     """Plant the bug of that name, or none."""
     if name is None:
         yield
         return
-    owner, attribute, spoilt, _ = BUGS[name]
+    owner, attribute, spoilt, _ = bugs[name]
     with mock.patch.object(owner, attribute, spoilt(getattr(owner, attribute))):
         yield
