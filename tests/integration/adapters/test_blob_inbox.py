@@ -93,10 +93,13 @@ async def test_storage_that_refuses_is_unavailable() -> None:
             await writer.check()
 
 
-@pytest.mark.parametrize("code", ["ContainerBeingDeleted", "ContainerDisabled", "AccountBeingCreated", ""])
-async def test_a_conflict_that_is_not_the_blobs_own_is_no_success(code: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(409, "ContainerBeingDeleted"), (409, "ContainerDisabled"), (409, ""), (412, "ConditionNotMet"), (412, "")],
+)
+async def test_a_conflict_that_is_not_the_blobs_own_is_no_success(status: int, code: str) -> None:
     # The container is being deleted, say: for half a minute everything is a conflict, and nothing is written.
-    with refusing_storage(409, code) as connection_string:
+    with refusing_storage(status, code) as connection_string:
         async with inbox(connection_string) as writer:
             with pytest.raises(StorageUnavailable):
                 await writer.keep("n", b"", RECEIVED)
