@@ -137,25 +137,24 @@ class BlobContainer:
 
     def _create(self, name: str, content: bytes, metadata: Mapping[str, str]) -> bool:
         try:
-            self._upload(name, content, metadata)
-        except ResourceExistsError as error:
-            # A policy that keeps the blob as it is answers otherwise: then only a look tells.
-            if not is_there_already(error) and not self._exists(name):
-                raise
-            return False
+            return self._upload(name, content, metadata)
         except ResourceNotFoundError:
-            # Only a missing container answers 404 to a write: a fresh deployment's first one.
+            # Only a missing container answers 404 to a write: a fresh deployment's first one. Others make it, too, and
+            # may have written this very blob before we come to it.
             with suppress(ResourceExistsError):
                 self._client.create_container()
-            self._upload(name, content, metadata)
-        return True
+            return self._upload(name, content, metadata)
 
-    def _exists(self, name: str) -> bool:
-        return self._client.get_blob_client(name).exists()
-
-    def _upload(self, name: str, content: bytes, metadata: Mapping[str, str]) -> None:
+    def _upload(self, name: str, content: bytes, metadata: Mapping[str, str]) -> bool:
         client = self._client.get_blob_client(name)
-        client.upload_blob(content, overwrite=False, metadata=dict(metadata), content_settings=_JSON)
+        try:
+            client.upload_blob(content, overwrite=False, metadata=dict(metadata), content_settings=_JSON)
+        except ResourceExistsError as error:
+            # A policy that keeps the blob as it is answers otherwise: then only a look tells.
+            if not is_there_already(error) and not client.exists():
+                raise
+            return False
+        return True
 
     def _listed(self, found: ItemPaged[T]) -> Iterator[T]:
         pages: Any = found.by_page()

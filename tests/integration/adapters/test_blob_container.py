@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.storage.blob import BlobClient
+from azure.storage.blob import BlobClient, ContainerClient
 
 from local.azurite import Azurite
 from local.free_ports import free_ports
@@ -69,6 +69,28 @@ def test_of_many_writers_at_once_exactly_one_wins(container: BlobContainer) -> N
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(write, range(8))) == 1
+
+
+def test_of_two_who_find_no_container_one_wins(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other makes the container and writes the blob between our first try and our second."""
+    name = f"c{uuid.uuid4().hex}"
+    ours, theirs = (
+        open_container(name, connection_string=azurite.connection_string, service_uri=None, credential=None)
+        for _ in range(2)
+    )
+    create_container = ContainerClient.create_container
+
+    def too_late(client: ContainerClient) -> object:
+        monkeypatch.undo()
+        assert theirs.create("a", b"theirs", {})
+        return create_container(client)
+
+    monkeypatch.setattr(ContainerClient, "create_container", too_late)
+
+    assert not ours.create("a", b"ours", {})
+    blob = ours.read("a")
+    assert blob is not None
+    assert blob.content == b"theirs"
 
 
 def test_what_is_not_there_is_none(container: BlobContainer) -> None:
