@@ -31,7 +31,7 @@ from benchmarks.tenant import CLIENT_STATE, Tenant
 from local.functions_host.process import HostProcess
 from shared.core.errors import RequestRefused
 from shared.core.inbox_name import NOTIFICATIONS
-from shared.core.webhook import WebhookRequest, check_post
+from shared.core.webhook import WebhookRequest, check_items, check_size
 
 ROUNDS = 7
 # Forged posts a second; each time round, the kinds come to 10 MB.
@@ -146,7 +146,8 @@ def _ratio(phases: Sequence[Phase], base: Sequence[Phase]) -> Spread:
 
 def _check(body: bytes) -> int:
     try:
-        check_post(WebhookRequest(None, None, body), client_states=(CLIENT_STATE,), max_body_bytes=MAX_BODY_BYTES)
+        check_size(WebhookRequest(None, None, body), max_body_bytes=MAX_BODY_BYTES)
+        check_items(body, client_states=(CLIENT_STATE,))
     except RequestRefused as refused:
         return refused.status
     return 202

@@ -1,9 +1,10 @@
 """Blob storage that answers every write with one status and error code, and says what exists."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.serving import serving
 
 
 @contextmanager
@@ -29,13 +30,5 @@ def refusing_storage(status: int, code: str, *, exists: bool = False) -> Iterato
         def log_message(self, *_: object) -> None:
             """Nothing is worth a line."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusal)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:{server.server_port}/a"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Refusal) as origin:
+        yield f"AccountName=a;AccountKey=a2V5;BlobEndpoint={origin}/a"

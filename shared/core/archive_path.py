@@ -10,9 +10,10 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from shared.core.instants import parse_instant
+from shared.core.notification import REPEATED_FOR
 from shared.core.resources import OTHER_CONTAINER, ResourceKind, version_of
 
 # The longest name has five such parts and must stay under the 1,024 characters that a blob name may have.
@@ -22,9 +23,6 @@ MISSING = "=none"
 EMPTY = "=empty"
 LONG = "=sha256-"
 CONFLICT = "=conflict-"
-
-# Graph repeats a post for so long: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
-REPEATED_FOR = timedelta(hours=4)
 
 # Where a date's folders would be, for what has none.
 UNDATED = "undated"

@@ -8,7 +8,7 @@ out.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.core.errors import MalformedNotification, UnknownLifecycleEvent
 
@@ -16,6 +16,10 @@ from shared.core.errors import MalformedNotification, UnknownLifecycleEvent
 REAUTHORIZE = "reauthorizationrequired"
 REMOVED = "subscriptionremoved"
 MISSED = "missed"
+# Graph repeats a post for so long: https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
+REPEATED_FOR = timedelta(hours=4)
+# So late may a notification come after what it is about: it is an hour late at most when it is said first.
+LATEST = REPEATED_FOR + timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)

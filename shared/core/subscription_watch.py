@@ -8,30 +8,22 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.core.notification import MISSED, REAUTHORIZE, LifecycleNotification
+from shared.core.gap import Gap
+from shared.core.notification import LATEST, MISSED, REAUTHORIZE, REPEATED_FOR, LifecycleNotification
 from shared.core.subscription_rules import EVERYONE, whose_interactions
 
 # Where it is kept in the container ``state``.
 WATCH = "subscriptions.json"
-GAPS = "gaps/"
-# Where the notes of gaps go that the export has filled, and those of kinds that nothing exports.
-EXPORTED_GAPS = "gaps-exported/"
-LOST_GAPS = "gaps-lost/"
-# The reason of a gap that is one notification's without content, and not an absence.
-WITHOUT_CONTENT = "notifications came without content"
 # Graph asks for a new authorisation well before it pauses deliveries
 # (https://learn.microsoft.com/graph/change-notifications-lifecycle-events#responding-to-reauthorizationrequired-notifications).
 # Asked for and given within this time, it leaves no gap.
 CHALLENGE_GRACE = timedelta(minutes=10)
-# Graph repeats a lifecycle notification for four hours. Whoever was away for longer than this may have missed one; and
-# what comes within that time of an absence (several runs missed) may have been said in it for the first time.
-REPEATED_FOR = timedelta(hours=4)
+# A lifecycle notification is repeated, too. Whoever was away for longer than this may have missed one; and what comes
+# while it is repeated after an absence (several runs missed) may have been said in it for the first time.
 AWAY = timedelta(hours=3)
 ABSENCE = timedelta(minutes=35)
 # A storm of hints about one subscription is answered by one look.
 ONE_LOOK = timedelta(minutes=1)
-# Which notifications were missed, nobody says. Graph tries for four hours, and is an hour late at most.
-MISSED_REACH = timedelta(hours=5)
 # The first try after Graph refused something, and the longest time between two tries. At first the next run tries:
 # a handshake that came in the middle of a cold start, say, is well five minutes later.
 FIRST_RETRY = timedelta(minutes=4)
@@ -92,16 +84,6 @@ class Problem:
     sentence: str
     since: datetime
     retry_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Hours of a resource that no notification vouches for."""
-
-    resource: str
-    begin: datetime
-    end: datetime
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +155,7 @@ class Watch:
         if hint.event == MISSED and not _lately(tracked.missed_at, now):
             tracked = replace(tracked, missed_at=now)
             said_at = hint.received_at or now
-            gap = Gap(tracked.resource, said_at - MISSED_REACH, now, "Graph missed notifications")
+            gap = Gap(tracked.resource, said_at - LATEST, now, "Graph missed notifications")
         if look:
             tracked = replace(tracked, hinted_at=now)
         return Heard(replace(self, tracked={**self.tracked, key: tracked}), gap=gap, look=look)

@@ -56,15 +56,6 @@ def handshake(request: WebhookRequest) -> Handshake | None:
     return None if token is None else Handshake(token)
 
 
-def check_post(request: WebhookRequest, *, client_states: Sequence[str], max_body_bytes: int) -> None:
-    """Pass a post of which at least one item is ours; the cheap refusals come first.
-
-    Raises CompressedBody, BodyTooLarge, MalformedRequest or NotOurs.
-    """
-    check_size(request, max_body_bytes=max_body_bytes)
-    check_items(request.body, client_states=client_states)
-
-
 def check_size(request: WebhookRequest, *, max_body_bytes: int) -> None:
     """Refuse what needs no parsing to be refused. Raises CompressedBody or BodyTooLarge."""
     if (request.content_encoding or "identity").strip().lower() != "identity":

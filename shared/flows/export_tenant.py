@@ -13,8 +13,8 @@ from shared.core.export_plan import OpenGap, Tenant
 from shared.core.export_state import ExportState
 from shared.core.export_users import ExportedUsers
 from shared.core.export_window import is_user_id
+from shared.core.gap import EXPORTED_GAPS, LOST_GAPS, WITHOUT_CONTENT, Gap
 from shared.core.subscription_rules import EVERYONE, whose_interactions
-from shared.core.subscription_watch import EXPORTED_GAPS, LOST_GAPS, WITHOUT_CONTENT, Gap
 from shared.flows.export_report import ExportReporting
 from shared.flows.gaps import close, open_gaps
 from shared.ports import Container, Graph

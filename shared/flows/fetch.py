@@ -9,18 +9,17 @@ from datetime import UTC, datetime, timedelta
 
 from shared.core.activity import hour_of
 from shared.core.errors import GraphFault, NoResourceData
-from shared.core.notification import ChangeNotification
+from shared.core.gap import WITHOUT_CONTENT, Gap
+from shared.core.notification import LATEST, ChangeNotification
 from shared.core.resource_path import resource_path
 from shared.core.resources import AI_INTERACTION, ResourceKind
 from shared.core.subscription_rules import COPILOT_TENANT
-from shared.core.subscription_watch import WITHOUT_CONTENT, Gap
 from shared.flows.gaps import ask_for_export
 from shared.flows.watch_claim import read_watch
 from shared.ports import Container, Graph
 
 _AN_HOUR = timedelta(hours=1)
-# A notification is an hour late at most, and repeated for four. One of a change may be about something older.
-LATEST = timedelta(hours=5)
+# A notification of a change may be about something older than LATEST.
 EARLIEST = timedelta(days=30)
 
 

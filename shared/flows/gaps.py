@@ -5,8 +5,8 @@ import logging
 import uuid
 from collections.abc import Iterator
 
+from shared.core.gap import EXPORTED_GAPS, GAPS, LOST_GAPS, Gap
 from shared.core.instants import expect_instant, format_instant
-from shared.core.subscription_watch import EXPORTED_GAPS, GAPS, LOST_GAPS, Gap
 from shared.ports import Container
 
 logger = logging.getLogger(__name__)

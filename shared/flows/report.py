@@ -5,10 +5,11 @@ from datetime import datetime
 from itertools import islice
 
 from shared.core.errors import CannotArchive, KeyVaultUnavailable
+from shared.core.gap import GAPS, LOST_GAPS
 from shared.core.inbox_name import LIFECYCLE, NOTIFICATIONS
 from shared.core.instants import format_instant, format_known
 from shared.core.subscription_rules import DesiredSubscription
-from shared.core.subscription_watch import GAPS, LOST_GAPS, WATCH, Watch
+from shared.core.subscription_watch import WATCH, Watch
 from shared.core.watch_json import from_json
 from shared.flows.export_report import ExportReporting
 from shared.flows.hours import captured

@@ -4,9 +4,10 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from shared.core.errors import GraphFault, GraphUnavailable
+from shared.core.gap import Gap
 from shared.core.subscription import ActualSubscription, client_state_tag
 from shared.core.subscription_rules import DesiredSubscription
-from shared.core.subscription_watch import Gap, Tracked, Watch
+from shared.core.subscription_watch import Tracked, Watch
 from shared.flows.watch_claim import WatchClaim
 from shared.ports import Clock
 

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from shared.core.gap import Gap
 from shared.core.notification import LifecycleNotification
 from shared.core.subscription_rules import DesiredSubscription
-from shared.core.subscription_watch import Gap, Watch
+from shared.core.subscription_watch import Watch
 from shared.flows.subscription_notes import SubscriptionNotes
 from shared.flows.subscription_run import SubscriptionRun
 from shared.flows.watch_claim import WatchClaim

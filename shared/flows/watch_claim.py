@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.core.errors import Busy, StorageUnavailable
-from shared.core.subscription_watch import WATCH, Gap, Watch
+from shared.core.gap import Gap
+from shared.core.subscription_watch import WATCH, Watch
 from shared.core.watch_json import from_json, to_json
 from shared.flows.gaps import ask_for_export
 from shared.ports import Clock, Container

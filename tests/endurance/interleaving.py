@@ -5,11 +5,16 @@ next; so an interleaving is a list of steps, repeatable, and whatever must alway
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from enum import Enum
 
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
 from shared.core.errors import StorageUnavailable
+from tests.endurance.careless import Bug, planted
 from tests.fakes import Crash, World
 
 PATIENCE_SECONDS = 60.0
@@ -114,3 +119,10 @@ class Turns:
         instance: Instance | None = getattr(self.here, "instance", None)
         with instance.call(label) if instance else nullcontext(), self._call(label):
             yield
+
+
+def find(machine: type[RuleBasedStateMachine], bug: str, bugs: Mapping[str, Bug], *, examples: int, steps: int) -> None:
+    """Plant a bug: in so many examples the machine must come upon it. Without shrinking: that it does is enough."""
+    search = settings(max_examples=examples, stateful_step_count=steps, deadline=None, phases=[Phase.generate])
+    with planted(bug, bugs), pytest.raises((AssertionError, BaseExceptionGroup)):
+        run_state_machine_as_test(machine, settings=search)

@@ -36,9 +36,6 @@ class Effect(StrEnum):
     STATUS = "answered with an error status"
 
 
-KILLS = frozenset({Effect.KILL_BEFORE, Effect.KILL_ANSWERED, Effect.KILL_RELAYED})
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One effect; ``status`` is for STATUS, ``seconds`` for DELAY."""

@@ -6,16 +6,14 @@ Each case has a storage account of its own, so no case sees what another has lef
 import base64
 import json
 import os
-import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from local.azurite import Azurite
 from local.graph.content.day import TenantContent
@@ -31,6 +29,7 @@ from tests.endurance.account import Account
 from tests.endurance.hands import Worker
 from tests.endurance.posts import Press
 from tests.endurance.proxy import Gate, Proxy
+from tests.serving import open_door
 
 if TYPE_CHECKING:
     from tests.endurance.scenario import Scenario
@@ -188,32 +187,3 @@ def gates(folder: Path, azurite: Azurite, cloud: ThreadedSimulator) -> dict[str,
         "queue": Gate(azurite.queue_port),
         "cloud": Gate(port, files.server_context(), files.client_context()),
     }
-
-
-@contextmanager
-def open_door() -> Iterator[str]:
-    """A notification URL that answers handshakes and accepts everything: the app's own, where a case needs none."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Door)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class _Door(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        """Say the token, or thank you."""
-        (token,) = parse_qs(urlsplit(self.path).query).get("validationToken", [""])
-        self.rfile.read(int(self.headers.get("content-length", "0")))
-        self.send_response(200 if token else 202)
-        self.send_header("content-type", "text/plain")
-        self.send_header("content-length", str(len(token.encode())))
-        self.end_headers()
-        self.wfile.write(token.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Nothing is worth a line."""

@@ -11,15 +11,14 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from shared.adapters.shared_pace import SharedPace
 from shared.core.errors import Unavailable
-from tests.endurance.careless import planted
 from tests.endurance.careless_export import PACE_BUGS
-from tests.endurance.interleaving import Fate, Instance, Turns
+from tests.endurance.interleaving import Fate, Instance, Turns, find
 from tests.fakes import MemoryContainer, World
 
 INSTANCES = 3
@@ -135,7 +134,4 @@ TestPacedInstances.settings = settings(max_examples=EXAMPLES, stateful_step_coun
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("bug", PACE_BUGS)
 def test_interleavings_find_a_planted_bug_in_the_pace(bug: str) -> None:
-    # Without shrinking: that there is a counterexample is enough.
-    search = settings(max_examples=200, stateful_step_count=30, deadline=None, phases=[Phase.generate])
-    with planted(bug, PACE_BUGS), pytest.raises((AssertionError, BaseExceptionGroup)):
-        run_state_machine_as_test(PacedInstances, settings=search)
+    find(PacedInstances, bug, PACE_BUGS, examples=200, steps=30)

@@ -1,13 +1,14 @@
 """The proxy does to a call what it was told, to that call, and to no other."""
 
 import http.client
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.endurance.proxy import Call, Effect, Fault, Gate, Plan, Proxy
+from tests.serving import serving
 
 ANSWER = b"an answer of some length"
 
@@ -49,13 +50,8 @@ def done() -> list[str]:
 @pytest.fixture
 def proxy(done: list[str]) -> Iterator[Proxy]:
     handler = type("Handler", (Upstream,), {"done": done})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        with Proxy({"storage": Gate(server.server_port)}) as running:
-            yield running
-        server.shutdown()
-        thread.join()
+    with serving(handler) as origin, Proxy({"storage": Gate(urlsplit(origin).port or 0)}) as running:
+        yield running
 
 
 def put(proxy: Proxy, path: str) -> tuple[int, bytes] | None:

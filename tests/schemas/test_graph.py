@@ -12,7 +12,7 @@ from local.graph import ExportPolicy, Faults, Limits, ThreadedSimulator, directo
 from local.graph.graph_errors import GraphError
 from local.graph.times import milliseconds_z
 from tests.schemas.exploring import CHECKS, Exploration, Json, described, either, explore, one_of
-from tests.schemas.webhook import listening
+from tests.serving import open_door
 
 # Nothing is refused for being too much here, or little else would be seen.
 PLENTY = 1_000_000
@@ -61,7 +61,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     with (
-        listening() as url,
+        open_door() as door,
         run_in_thread(
             folder=tmp_path / "graph",
             seed=7,
@@ -70,7 +70,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
             limits=LIMITS,
         ) as cloud,
     ):
-        yield Stage(cloud, _peopled(cloud, url), tmp_path)
+        yield Stage(cloud, _peopled(cloud, f"{door}/api/notifications"), tmp_path)
 
 
 def _peopled(cloud: ThreadedSimulator, url: str) -> Json:

@@ -1,13 +1,11 @@
 """The Graph port: the real client with real credentials against the simulated Graph over TLS, and worse ones."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from http.server import BaseHTTPRequestHandler
 
 import jwt
 import pytest
@@ -27,6 +25,7 @@ from shared.core.subscription import ActualSubscription, Here
 from shared.core.subscription_rules import CHANGES, DesiredSubscription
 from shared.ports import GraphCall
 from tests.integration.adapters.credentials import OneToken, app_credential
+from tests.serving import open_door, serving
 
 USER = "copilot/users/{}/interactionHistory/getAllEnterpriseInteractions"
 SECRET = "the-secret-clientState"
@@ -35,40 +34,6 @@ FAST = Timing(time_scale=3600, first_answer=1.0, retry_answer=5.0, handshake_ans
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-class Server(ThreadingHTTPServer):
-    # Forty handshakes of a batch come at once; the default keeps five waiting.
-    request_queue_size = 128
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A small server on loopback for as long as the context lasts; yields its origin."""
-    with Server(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Webhook(BaseHTTPRequestHandler):
-    """Answers handshakes, and takes everything else."""
-
-    def do_POST(self) -> None:
-        token = parse_qs(urlsplit(self.path).query).get("validationToken", [""])[0]
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(token)))
-        self.end_headers()
-        self.wfile.write(token.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +45,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadedSimulato
 
 @pytest.fixture(scope="module")
 def here() -> Iterator[Here]:
-    with serving(Webhook) as base:
+    with open_door() as base:
         yield Here(f"{base}/api/notifications", f"{base}/api/lifecycle", "v1", SECRET)
 
 

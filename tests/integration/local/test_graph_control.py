@@ -4,19 +4,18 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from local.graph import Ledger
+from tests.serving import open_door
 
 ROOT = Path(__file__).parents[3]
 Json = dict[str, Any]
@@ -59,30 +58,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert "GRAPH_CLIENT_SECRET" in output
 
 
-class Webhook(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = query.get("validationToken", [""])[0].encode()
-        self.send_response(200 if body else 202)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        pass
-
-
 @pytest.fixture(scope="module")
 def webhook() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/api"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with open_door() as door:
+        yield f"{door}/api"
 
 
 @pytest.fixture(scope="module")

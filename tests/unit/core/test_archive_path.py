@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from shared.core.archive_path import (
     MAX_PART,
-    REPEATED_FOR,
     archive_path,
     conflict_path,
     date_folders,
@@ -17,6 +16,7 @@ from shared.core.archive_path import (
     encode_part,
     tombstone_paths,
 )
+from shared.core.notification import REPEATED_FOR
 from shared.core.resources import AI_INTERACTION, CHAT, ResourceKind, kind_of
 from tests.graph_posts import TENANT, interaction, payload
 from tests.unit.instants import instants

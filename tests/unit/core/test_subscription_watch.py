@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.notification import MISSED, REAUTHORIZE, REMOVED, LifecycleNotification
+from shared.core.gap import Gap
+from shared.core.notification import LATEST, MISSED, REAUTHORIZE, REMOVED, LifecycleNotification
 from shared.core.subscription_watch import (
     CHALLENGE_GRACE,
     FIRST_RETRY,
     LONGEST_RETRY,
-    MISSED_REACH,
     ONE_LOOK,
-    Gap,
     Problem,
     Tracked,
     Watch,
@@ -155,7 +154,7 @@ def test_a_gap_never_lies_in_the_future_and_never_begins_before_there_was_a_subs
             watch = replace(watch, reconciled_at=now)
         if gap is not None:
             assert gap.begin <= gap.end == now
-            assert gap.begin >= NOW - MISSED_REACH
+            assert gap.begin >= NOW - LATEST
             assert gap.reason
 
 
@@ -186,7 +185,7 @@ def test_a_challenge_is_remembered_from_the_first_time_that_it_came() -> None:
 
 
 def test_missed_notifications_are_a_gap_of_as_long_as_graph_may_be_late() -> None:
-    assert WATCH.hinted(hint(MISSED), NOW).gap == Gap("Chats", NOW - MISSED_REACH, NOW, "Graph missed notifications")
+    assert WATCH.hinted(hint(MISSED), NOW).gap == Gap("Chats", NOW - LATEST, NOW, "Graph missed notifications")
 
 
 @pytest.mark.parametrize("event", [REAUTHORIZE, REMOVED, MISSED])

@@ -13,7 +13,8 @@ from shared.core.webhook import (
     Handshake,
     WebhookRequest,
     carries,
-    check_post,
+    check_items,
+    check_size,
     handshake,
     is_heavy,
 )
@@ -28,7 +29,8 @@ def request(body: bytes, *, token: str | None = None, encoding: str | None = Non
 
 
 def check(body: bytes, *, encoding: str | None = None, max_body_bytes: int = 1 << 22) -> None:
-    check_post(request(body, encoding=encoding), client_states=STATES, max_body_bytes=max_body_bytes)
+    check_size(request(body, encoding=encoding), max_body_bytes=max_body_bytes)
+    check_items(body, client_states=STATES)
 
 
 def posted(*items: object, **more: object) -> bytes:

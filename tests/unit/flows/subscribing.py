@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable
 from datetime import timedelta
 
+from shared.core.gap import GAPS
 from shared.core.instants import parse_instant
 from shared.core.notification import LifecycleNotification
 from shared.core.subscription_rules import DesiredSubscription, parse_desired
-from shared.core.subscription_watch import GAPS, WATCH, Problem, Tracked, Watch
+from shared.core.subscription_watch import WATCH, Problem, Tracked, Watch
 from shared.core.watch_json import from_json
 from shared.flows.subscriptions import Reconciling
 from shared.ports import CertificateVersion

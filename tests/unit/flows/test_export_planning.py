@@ -9,8 +9,9 @@ from shared.core.activity import hour_of
 from shared.core.checkpoint_json import DAYS_TOLD
 from shared.core.errors import StorageUnavailable
 from shared.core.export_plan import SECOND_LOOK
+from shared.core.gap import WITHOUT_CONTENT, Gap
 from shared.core.instants import format_instant
-from shared.core.subscription_watch import WATCH, WITHOUT_CONTENT, Gap, Watch
+from shared.core.subscription_watch import WATCH, Watch
 from shared.core.watch_json import to_json
 from shared.flows.corroboration import note_corroborated
 from shared.flows.export_report import ExportReporting

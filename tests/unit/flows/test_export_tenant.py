@@ -16,7 +16,7 @@ from shared.core.errors import StorageUnavailable
 from shared.core.export_plan import OpenGap
 from shared.core.export_state import ExportState
 from shared.core.export_users import ExportedUsers, parse_users
-from shared.core.subscription_watch import EXPORTED_GAPS, GAPS, LOST_GAPS, WITHOUT_CONTENT, Gap
+from shared.core.gap import EXPORTED_GAPS, GAPS, LOST_GAPS, WITHOUT_CONTENT, Gap
 from shared.flows.export_report import ExportReporting
 from shared.flows.export_tenant import ACTIVITY_REACH, Gathered, Gathering
 from shared.flows.gaps import ask_for_export

@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import GraphConflict, GraphUnavailable, NoResourceData, StorageUnavailable
+from shared.core.gap import EXPORTED_GAPS, GAPS, WITHOUT_CONTENT, Gap
 from shared.core.instants import format_instant
-from shared.core.notification import parse_item
+from shared.core.notification import LATEST, parse_item
 from shared.core.resources import CHAT
-from shared.core.subscription_watch import EXPORTED_GAPS, GAPS, WATCH, WITHOUT_CONTENT, Gap, Tracked, Watch
+from shared.core.subscription_watch import WATCH, Tracked, Watch
 from shared.core.watch_json import to_json
 from shared.flows.archive import Archiving, Provenance
 from shared.flows.corroboration import came_after_all
-from shared.flows.fetch import EARLIEST, LATEST, Fetching
+from shared.flows.fetch import EARLIEST, Fetching
 from shared.flows.gaps import close, open_gaps
 from shared.flows.rest import Outcome
 from tests.fake_graph import FakeGraph

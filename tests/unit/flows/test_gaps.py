@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.core.errors import StorageUnavailable
-from shared.core.subscription_watch import EXPORTED_GAPS, GAPS, LOST_GAPS, Gap
+from shared.core.gap import EXPORTED_GAPS, GAPS, LOST_GAPS, Gap
 from shared.flows.gaps import ask_for_export, close, open_gaps
 from tests.fakes import NOW, Crash, MemoryContainer, World
 

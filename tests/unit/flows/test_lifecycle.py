@@ -7,7 +7,8 @@ import pytest
 
 from shared.core.errors import Busy, GraphUnavailable, MalformedNotification, StorageUnavailable
 from shared.core.instants import format_instant
-from shared.core.subscription_watch import CHALLENGE_GRACE, MISSED_REACH
+from shared.core.notification import LATEST
+from shared.core.subscription_watch import CHALLENGE_GRACE
 from shared.flows.lifecycle import Heeding
 from tests.fakes import Crash, MemoryContainer
 from tests.unit.flows.subscribing import KEY, MESSAGES, SECRET, TENANT_WIDE, Subscribing
@@ -115,7 +116,7 @@ def test_missed_notifications_are_exported() -> None:
     setup = Hearing()
     setup.hear(setup.item("missed"))
 
-    assert setup.gaps == [(setup.world.now - MISSED_REACH, setup.world.now)]
+    assert setup.gaps == [(setup.world.now - LATEST, setup.world.now)]
     assert setup.changes() == {}
 
 
@@ -139,7 +140,7 @@ def test_events_that_are_mixed_in_a_post_are_all_heard() -> None:
 
     assert setup.changes() == {"PATCH": 1, "POST": 1}
     assert setup.world.called("graph.list") == 1
-    assert (setup.world.now - MISSED_REACH, setup.world.now) in setup.gaps_of(TENANT_WIDE)
+    assert (setup.world.now - LATEST, setup.world.now) in setup.gaps_of(TENANT_WIDE)
 
 
 @pytest.mark.parametrize("event", ["reauthorizationRequired", "subscriptionRemoved", "missed"])
@@ -296,7 +297,7 @@ def test_wherever_it_ends_the_post_stays_until_all_is_safe(event: str, error: Ba
         assert setup.graph.most_at_once == {KEY: 1}
         assert setup.uncovered(*setup.graph.silent(TENANT_WIDE, first.born, setup.world.now)) == []
         assert (setup.only.asked_at is None) == (event != "missed")
-        assert any(end - begin >= MISSED_REACH for begin, end in setup.gaps_of()) == (event == "missed")
+        assert any(end - begin >= LATEST for begin, end in setup.gaps_of()) == (event == "missed")
         if calls <= number:
             return
     pytest.fail("it never ended")

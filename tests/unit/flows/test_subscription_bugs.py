@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.core.errors import Busy, GraphRefused, GraphUnavailable, KeyVaultUnavailable
-from shared.core.notification import MISSED, REAUTHORIZE
-from shared.core.subscription_watch import MISSED_REACH
+from shared.core.notification import LATEST, MISSED, REAUTHORIZE
 from shared.flows.lifecycle import Heeding
 from tests.fakes import MemoryContainer
 from tests.unit.flows.subscribing import (
@@ -270,7 +269,7 @@ def test_missed_notifications_of_a_predecessor_are_exported_too() -> None:
     setup.run()
     setup.hint(MISSED, before)
 
-    assert any(end - begin == MISSED_REACH for begin, end in setup.gaps_of())
+    assert any(end - begin == LATEST for begin, end in setup.gaps_of())
 
 
 @pytest.mark.parametrize("away", [timedelta(minutes=45), timedelta(minutes=100), timedelta(hours=3)])

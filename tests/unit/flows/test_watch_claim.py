@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from shared.core.errors import Busy, StorageUnavailable
-from shared.core.subscription_watch import WATCH, Gap, Tracked, Watch
+from shared.core.gap import Gap
+from shared.core.subscription_watch import WATCH, Tracked, Watch
 from shared.core.watch_json import from_json
 from shared.flows.watch_claim import CALL, CLAIM, WatchClaim
 from tests.fakes import NOW, Crash, MemoryContainer, World
