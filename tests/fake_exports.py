@@ -105,6 +105,10 @@ class MemoryExports:
         """Answer the next calls whose label begins with ``call`` with an error, as Graph words them."""
         self._refusals.append(_Refusal(call, status, code, retry_after, times))
 
+    def recover(self) -> None:
+        """Nothing is refused any more."""
+        self._refusals.clear()
+
     def expire_links(self) -> None:
         """No page token that was given leads anywhere any more."""
         self._links.clear()

@@ -54,6 +54,11 @@ def oldest(tenant: Tenant, now: datetime) -> datetime | None:
     return min(checkpoints, default=None)
 
 
+def served_at(tenant: Tenant) -> datetime | None:
+    """When the latest look began at anybody who is known."""
+    return max((look.at for each in tenant.progress.values() for look in each.looks), default=None)
+
+
 def coverage(tenant: Tenant, now: datetime, days: int) -> list[Coverage]:
     """The latest days, today first."""
     today = now.astimezone(UTC).date()

@@ -16,6 +16,7 @@ from shared.core.errors import Busy, GraphFault, GraphNotFound, GraphRefused, Gr
 from shared.core.export_window import ExportWindow, from_message, is_asked_for, to_message
 from shared.flows.account import Account
 from shared.flows.export_items import ExportedItems
+from shared.flows.export_report import last_served
 from shared.flows.export_walk import Walk
 from shared.flows.guarded import GuardedBlob
 from shared.flows.rest import Resting
@@ -32,7 +33,7 @@ A_MINUTE = timedelta(minutes=1)
 ATTEMPTS = 5
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=10)
-# How soon a user whom Graph does not serve is tried again: by the next plan once, then less and less often.
+# How soon a user whom Graph does not serve is tried again while it serves others: less and less often.
 FLAGGED_AT_FIRST = timedelta(hours=1)
 FLAGGED_AT_MOST = timedelta(hours=24)
 
@@ -163,16 +164,23 @@ class Exporting:
         now = self.clock()
         flagged = kept.checkpoint.with_problem(ExportProblem(reason, sentence, since=now, retry_at=now))
         since = flagged.problem.since if flagged.problem else now
-        # Trouble of Graph's is tried again by the next plan, until it has gone on for long. So is a first refusal: the
-        # licence or the permission may have come a moment too late.
-        at_first = timedelta(0) if reason == UNAVAILABLE or since == now else FLAGGED_AT_FIRST
-        wait = min(max((now - since) / 2, at_first), FLAGGED_AT_MOST)
+        wait = _wait(reason, now - since) if self._serves_others(since) else timedelta(0)
         flagged = flagged.with_problem(ExportProblem(reason, sentence, since=since, retry_at=now + wait))
         logger.error("user %s is not exported: %s", window.user_id, sentence)
         try:
             kept.save(flagged)
         except Busy as error:
             logger.warning("user %s: %s", window.user_id, error)
+
+    def _serves_others(self, since: datetime) -> bool:
+        """Whether anybody was served after this trouble began.
+
+        Where nobody was, it is everybody's: an outage, or a permission that is missing. Then the next plan tries again,
+        so that all are caught up with as soon as it is over. So it does after a first refusal: the licence or the
+        mailbox may have come a moment too late.
+        """
+        served = last_served(self.state)
+        return served is not None and served > since
 
 
 @dataclass(slots=True)
@@ -200,6 +208,12 @@ def _reason(error: GraphFault) -> str:
     if isinstance(error, GraphNotFound):
         return "not-found"
     return "forbidden" if isinstance(error, GraphRefused) and error.status == 403 else "refused"
+
+
+def _wait(reason: str, lasted: timedelta) -> timedelta:
+    """How long a user whom Graph does not serve is left alone. What it calls its own trouble is over soon, mostly."""
+    at_first = timedelta(0) if reason == UNAVAILABLE else FLAGGED_AT_FIRST
+    return min(max(lasted / 2, at_first), FLAGGED_AT_MOST)
 
 
 def _smaller(step: timedelta) -> timedelta:

@@ -4,14 +4,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 from shared.core.checkpoint_json import PREFIX, TENANT, Progress, checkpoint_name, from_json, progress, user_of_name
 from shared.core.export_plan import Tenant
 from shared.core.export_state import PLAN, SUMMARY
 from shared.core.export_state import from_json as plan_from_json
-from shared.core.export_summary import leaving, oldest, problem_document, states
-from shared.core.instants import format_known
+from shared.core.export_summary import leaving, oldest, problem_document, served_at, states
+from shared.core.instants import format_known, parse_instant
 from shared.core.request_budget import REQUESTS_PER_SECOND
 from shared.ports import Clock, Container
 
@@ -69,6 +70,7 @@ class ExportReporting:
             **states(tenant, now),
             "oldestCompleteUntil": format_known(until),
             "lagSeconds": None if until is None else round((now - until).total_seconds()),
+            "servedAt": format_known(served_at(tenant)),
             "flagged": self._flagged({user: each for user, each in tenant.progress.items() if user in looked_at}),
         }
 
@@ -93,6 +95,12 @@ class ExportReporting:
             problem = from_json(blob.content).problem if blob else None
             if problem is not None:
                 yield problem_document(user, problem.reason, problem.sentence, problem.since, problem.retry_at)
+
+
+def last_served(state: Container) -> datetime | None:
+    """When the last user to be looked at was, as far as the last plan knew. Raises StorageUnavailable."""
+    blob = state.read(SUMMARY)
+    return parse_instant(read_object(blob.content).get("servedAt")) if blob else None
 
 
 def read_object(content: bytes) -> dict[str, object]:

@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from shared.core.checkpoint import OVERLAP, SETTLE, Origin
+from shared.core.checkpoint import OVERLAP, SETTLE, ExportProblem, Origin
 from shared.core.checkpoint_json import checkpoint_name
 from shared.core.errors import MalformedNotification, StorageUnavailable
+from shared.core.export_state import SUMMARY
 from shared.core.export_window import ExportWindow, from_message, to_message
+from shared.core.instants import format_instant
 from shared.flows import export
 from shared.flows.export import FIRST_WAIT, SMALLEST_STEP
 from shared.ports import ExportPage
@@ -169,6 +171,23 @@ class TestASecondLook:
         assert len(setup.exports.queries) == 1
 
 
+def others_are_served(setup: Exports) -> None:
+    """As the plan of this moment tells it."""
+    setup.state.blobs.pop(SUMMARY, None)
+    setup.state.create(SUMMARY, json.dumps({"servedAt": format_instant(setup.world.now)}).encode(), {})
+
+
+def tried_and_flagged(setup: Exports) -> ExportProblem:
+    """The problem that is left when a window has been tried as often as it is."""
+    setup.export()
+    while setup.doorbell.rings:
+        setup.world.now = setup.doorbell.rings[0][1]
+        setup.work()
+    problem = setup.checkpoint().problem
+    assert problem is not None
+    return problem
+
+
 class TestGraphRefuses:
     @pytest.mark.parametrize(("status", "reason"), [(403, "forbidden"), (404, "not-found"), (402, "refused")], ids=str)
     def test_a_user_whom_it_does_not_serve_is_flagged_with_a_reason(
@@ -187,6 +206,7 @@ class TestGraphRefuses:
         setup.exports.refuse("exports.first_page", 403, times=4)
         setup.export()
         setup.world.pass_time(minutes=7)
+        others_are_served(setup)
         setup.export()
         problem = setup.checkpoint().problem
         assert problem is not None
@@ -205,6 +225,28 @@ class TestGraphRefuses:
         setup.export()
 
         assert setup.checkpoint().problem is None
+
+    @pytest.mark.parametrize("status", [403, 404, 503])
+    def test_where_nobody_is_served_the_next_plan_tries_however_long_it_has_lasted(
+        self, setup: Exports, status: int
+    ) -> None:
+        others_are_served(setup)
+        setup.world.pass_time(minutes=1)
+        setup.exports.refuse("exports.first_page", status, times=1_000)
+        for hours in (0, 1, 2, 21):
+            setup.world.pass_time(hours=hours)
+
+            assert tried_and_flagged(setup).retry_at == setup.world.now
+
+    def test_graphs_own_trouble_with_him_alone_is_tried_less_and_less_often_too(self, setup: Exports) -> None:
+        setup.exports.refuse("exports.first_page", 503, times=1_000)
+        since = tried_and_flagged(setup).since
+        setup.world.pass_time(hours=2)
+        others_are_served(setup)
+        problem = tried_and_flagged(setup)
+
+        assert problem.since == since
+        assert problem.retry_at - setup.world.now == (setup.world.now - since) / 2 > timedelta(hours=1)
 
     def test_where_it_takes_no_filter_all_is_read_and_ours_is_kept(self, setup: Exports) -> None:
         setup.exports.takes_filter = False

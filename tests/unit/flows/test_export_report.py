@@ -61,6 +61,7 @@ class TestNothingYet:
             "leaving": 0,
             "oldestCompleteUntil": None,
             "lagSeconds": None,
+            "servedAt": None,
         }
 
     @pytest.mark.parametrize(
