@@ -27,7 +27,9 @@ ONE_LOOK = timedelta(minutes=1)
 # The first try after Graph refused something, and the longest time between two tries. At first the next run tries:
 # a handshake that came in the middle of a cold start, say, is well five minutes later.
 FIRST_RETRY = timedelta(minutes=4)
-LONGEST_RETRY = timedelta(hours=4)
+# Hours without a subscription are only as many as it takes Graph to say yes again: with the run that comes five minutes
+# later it is an hour.
+LONGEST_RETRY = timedelta(minutes=55)
 
 
 @dataclass(frozen=True, slots=True)
