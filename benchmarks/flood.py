@@ -31,10 +31,10 @@ from benchmarks.tenant import CLIENT_STATE, Tenant
 from local.functions_host.process import HostProcess
 from shared.core.errors import RequestRefused
 from shared.core.inbox_name import NOTIFICATIONS
-from shared.core.webhook import WebhookRequest, check_items, check_size
+from shared.core.webhook import WebhookRequest, check_crowd, check_items, check_size
 
 ROUNDS = 7
-# Forged posts a second; each time round, the kinds come to 10 MB.
+# Forged posts a second; each time round, the kinds come to 21 MB.
 RATES = (10, 30)
 # Genuine posts of a phase, which takes twelve seconds; their items, by turns: 6 to 300 KB.
 POSTS, QUICK_POSTS = 240, 120
@@ -147,6 +147,7 @@ def _ratio(phases: Sequence[Phase], base: Sequence[Phase]) -> Spread:
 def _check(body: bytes) -> int:
     try:
         check_size(WebhookRequest(None, None, body), max_body_bytes=MAX_BODY_BYTES)
+        check_crowd(body)
         check_items(body, client_states=(CLIENT_STATE,))
     except RequestRefused as refused:
         return refused.status

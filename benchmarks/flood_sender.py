@@ -43,7 +43,7 @@ class Flooded:
 
 
 def garbage(client_state: str) -> dict[str, bytes]:
-    """Bodies without our clientState, or with too much of it, from cheap to costly, by what is wrong with them."""
+    """Bodies without our clientState, or with too much of it, by what is wrong with them."""
     content = {"data": "A" * 4000}
     forged = {"clientState": "x" * 128, "subscriptionId": str(uuid.uuid4()), "encryptedContent": content}
     return {
@@ -53,8 +53,12 @@ def garbage(client_state: str) -> dict[str, bytes]:
         "100 forged items": _posted([forged] * 100),
         "1,000 items, the secret but for a letter": _posted([{"clientState": client_state[:-1]}] * 1000),
         "10,000 items": _posted([{"clientState": client_state}] * 10_000),
-        "29,000 empty items": b'{"value": [' + b"{}," * 29_000 + b"{}]}",
+        "9,990 empty items": b'{"value": [' + b"{}," * 9_990 + b"{}]}",
         "100,000 empty items": b'{"value": [' + b"{}," * 100_000 + b"{}]}",
+        "1,000 items of 17 names": _posted([_named(17)] * 1000),
+        "18,000 names of 220 letters": json.dumps({f"{number:x>220}": 0 for number in range(18_000)}).encode(),
+        "1,000 numbers of 4,000 digits": b'{"value": [' + b",".join([b"9" * 4000] * 1000) + b"]}",
+        "4 MB of brackets and escapes in a text": b'{"value": ["' + (b"[" * 23 + b"\\n") * 167_000 + b'"]}',
         "2 million arrays, few commas": b'{"value": [' + (b"[" * 30 + b"]" * 30 + b",") * 60_000 + b"[]]}",
         "over MAX_BODY_BYTES": b'{"value": ["' + b"x" * 4_200_000 + b'"]}',
     }
@@ -153,6 +157,11 @@ async def _until_input_ends(url: str, rate: float, client_state: str) -> Counter
     await asyncio.to_thread(sys.stdin.read)
     over.set()
     return await flow
+
+
+def _named(names: int) -> dict[str, int]:
+    """An object of so many names, of which two are the same but for their case."""
+    return {**{f"name {number}": 0 for number in range(names - 1)}, "NAME 0": 0}
 
 
 def _posted(items: Sequence[object]) -> bytes:

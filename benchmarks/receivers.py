@@ -26,7 +26,7 @@ from shared.adapters.blob_container import BlobContainer, open_container
 from shared.adapters.blob_inbox import BlobInbox
 from shared.core.inbox_name import NOTIFICATIONS, inbox_name
 from shared.core.instants import format_instant
-from shared.core.webhook import WebhookRequest, check_items, check_size
+from shared.core.webhook import WebhookRequest, check_crowd, check_items, check_size
 from shared.flows.receive import Receiving
 from shared.parts import utc_now
 
@@ -155,6 +155,7 @@ def _receive_in_thread(container: BlobContainer, request: func.HttpRequest) -> f
     encoding = request.headers.get("content-encoding")
     post = WebhookRequest(request.params.get("validationToken"), encoding, request.get_body())
     check_size(post, max_body_bytes=MAX_BODY_BYTES)
+    check_crowd(post.body)
     check_items(post.body, client_states=(CLIENT_STATE,))
     now = utc_now()
     assert container.create(

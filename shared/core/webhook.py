@@ -13,9 +13,14 @@ from shared.core.errors import BodyTooLarge, CompressedBody, MalformedRequest, N
 MAX_VALIDATION_TOKEN_BYTES = 4096
 MAX_ITEMS = 1000
 MAX_NESTING = 32
-# A thousand rich notifications have some 14,000 commas. The count bounds what parsing costs the posts that wait behind.
-# Nearly each value has a comma or a bracket of its own; each of the two is counted for itself.
-MAX_VALUES = 30_000
+# What a look costs the posts that wait behind is bounded by counts of what makes it dear (benchmarks/flood.py). A
+# thousand rich notifications have 13,000 to 17,000 commas, 3,000 brackets and some 25 different names in all.
+MAX_VALUES = 18_000
+MAX_CONTAINERS = 10_000
+MAX_NAMES = 1_000
+# Of the bytes that a body may have one in so many may be a backslash. Base64 has one in 35 where a serializer escapes
+# its plus, slash and equals signs.
+BYTES_TO_AN_ESCAPE = 25
 # What is heavier takes its turn: a look at it takes some milliseconds. 150 rich notifications are lighter.
 LIGHT_BYTES = 1 << 20
 LIGHT_VALUES = 5_000
@@ -62,8 +67,9 @@ def check_size(request: WebhookRequest, *, max_body_bytes: int) -> None:
         raise CompressedBody("a post with a content encoding")
     if len(request.body) > max_body_bytes:
         raise BodyTooLarge(f"a post of {len(request.body)} bytes; MAX_BODY_BYTES is {max_body_bytes}")
-    if request.body.count(b",") > MAX_VALUES:
-        raise BodyTooLarge(f"a post of more than {MAX_VALUES} values")
+    for mark, what, most in ((b",", "values", MAX_VALUES), (b"\\", "escapes", max_body_bytes // BYTES_TO_AN_ESCAPE)):
+        if request.body.count(mark) > most:
+            raise BodyTooLarge(f"a post of more than {most} {what}")
 
 
 def is_heavy(body: bytes) -> bool:
@@ -71,9 +77,17 @@ def is_heavy(body: bytes) -> bool:
     return len(body) > LIGHT_BYTES or sum(map(body.count, (b",", b"[", b"{"))) > LIGHT_VALUES
 
 
+def check_crowd(body: bytes) -> None:
+    """Refuse what would take too long to be parsed. Raises BodyTooLarge or MalformedRequest."""
+    strict_json.refuse_crowds(body, max_nesting=MAX_NESTING, max_containers=MAX_CONTAINERS)
+
+
 def check_items(body: bytes, *, client_states: Sequence[str]) -> None:
-    """Pass a body of which at least one item is ours. Raises BodyTooLarge, MalformedRequest or NotOurs."""
-    items = _items(strict_json.parse(body, max_nesting=MAX_NESTING, max_containers=MAX_VALUES))
+    """Pass a body of which at least one item is ours; ``check_size`` and ``check_crowd`` come first.
+
+    Raises BodyTooLarge, MalformedRequest or NotOurs.
+    """
+    items = _items(strict_json.parse(body, max_nesting=MAX_NESTING, max_names=MAX_NAMES))
     if not any(carries(item, client_states) for item in items):
         raise NotOurs("no item carries our clientState")
 

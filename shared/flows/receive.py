@@ -15,7 +15,16 @@ from datetime import datetime
 from shared.core.errors import Overloaded, RequestRefused, Unavailable
 from shared.core.inbox_name import inbox_name
 from shared.core.metrics import ACKNOWLEDGEMENT_TIME, POSTS_RECEIVED
-from shared.core.webhook import Handshake, Kept, WebhookRequest, check_items, check_size, handshake, is_heavy
+from shared.core.webhook import (
+    Handshake,
+    Kept,
+    WebhookRequest,
+    check_crowd,
+    check_items,
+    check_size,
+    handshake,
+    is_heavy,
+)
 from shared.ports import SILENCE, Clock, InboxWriter, Telemetry
 
 # A look at a heavy post is followed by a rest of so many times as long: nine tenths of the event loop are for others.
@@ -110,7 +119,12 @@ class Receiving:
 
     async def _check(self, request: WebhookRequest) -> None:
         check_size(request, max_body_bytes=self.max_body_bytes)
-        async with self.turns.turn() if is_heavy(request.body) else nullcontext():
+        heavy = is_heavy(request.body)
+        async with self.turns.turn() if heavy else nullcontext():
+            check_crowd(request.body)
+            if heavy:
+                # The look has two halves, and others go in between.
+                await asyncio.sleep(0)
             with _uncollected():
                 check_items(request.body, client_states=self.client_states)
 

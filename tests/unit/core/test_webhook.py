@@ -1,18 +1,23 @@
+import base64
+import hashlib
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shared.core.errors import BodyTooLarge, CompressedBody, MalformedRequest, NotOurs, RequestRefused
 from shared.core.webhook import (
     LIGHT_BYTES,
     LIGHT_VALUES,
+    MAX_CONTAINERS,
     MAX_ITEMS,
+    MAX_NAMES,
     Handshake,
     WebhookRequest,
     carries,
+    check_crowd,
     check_items,
     check_size,
     handshake,
@@ -30,6 +35,7 @@ def request(body: bytes, *, token: str | None = None, encoding: str | None = Non
 
 def check(body: bytes, *, encoding: str | None = None, max_body_bytes: int = 1 << 22) -> None:
     check_size(request(body, encoding=encoding), max_body_bytes=max_body_bytes)
+    check_crowd(body)
     check_items(body, client_states=STATES)
 
 
@@ -161,6 +167,11 @@ def test_items_nest_to_a_bound(levels: int) -> None:
         check(body)
 
 
+def test_a_number_is_no_client_state() -> None:
+    with pytest.raises(NotOurs):
+        check_items(b'{"value": [{"clientState": 5}, {"clientState": 0}]}', client_states=("5", "0"))
+
+
 def test_a_body_has_a_size() -> None:
     body = posted(OURS)
 
@@ -175,10 +186,42 @@ def test_a_post_has_at_most_a_thousand_items() -> None:
         check(posted(*[OURS] * (MAX_ITEMS + 1)))
 
 
-def test_a_body_of_countless_values_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("member", [b"0" + b",0" * 200_000, b'"' + b"\\n" * 2_000_000 + b'"'])
+def test_a_body_of_countless_values_or_escapes_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, member: bytes
+) -> None:
     monkeypatch.setattr("shared.core.strict_json.parse", lambda *_, **__: pytest.fail("parsed"))
     with pytest.raises(BodyTooLarge):
-        check(b'{"value": [' + b"0," * 200_000 + b"0]}")
+        check(b'{"value": [' + member + b"]}")
+
+
+def test_a_body_of_countless_names_is_refused() -> None:
+    with pytest.raises(BodyTooLarge, match="names"):
+        check(posted(OURS, {f"name {number}": 0 for number in range(MAX_NAMES)}))
+
+
+def test_a_thousand_notifications_with_all_that_graph_may_say_pass() -> None:
+    names = (
+        "id subscriptionId subscriptionExpirationDateTime changeType resource tenantId lifecycleEvent organizationId"
+    )
+    fullest = {
+        **dict.fromkeys(names.split(), "x"),
+        "clientState": CLIENT_STATE,
+        "resourceData": dict.fromkeys(("@odata.type", "@odata.id", "@odata.etag", "id"), "x"),
+        "encryptedContent": dict.fromkeys(("data", "dataSignature", "dataKey", "an id", "a thumbprint"), "x" * 800),
+    }
+    body = posted(*[fullest] * MAX_ITEMS)
+
+    check(body, max_body_bytes=len(body))
+
+
+def test_base64_that_is_escaped_with_care_passes() -> None:
+    content = base64.b64encode(hashlib.shake_128(b"").digest(3_000_000))
+    escaped = content.replace(b"+", b"\\u002B").replace(b"/", b"\\/").replace(b"=", b"\\u003D")
+    body = posted(OURS, {"data": "here"}).replace(b"here", escaped)
+
+    assert escaped.count(b"\\") > 100_000
+    check(body, max_body_bytes=len(body))
 
 
 @pytest.mark.parametrize("level", [b"[", b'{"a":'])
@@ -263,6 +306,7 @@ ITEMS = st.tuples(NAMES, TEXTS, NAMES, VALUES).map(lambda parts: "{{{}: {}, {}: 
 def test_the_answer_is_the_contracts(name: str, items: list[str], times: int, place: int, slip: bytes) -> None:
     body = f"{{{name}: [{','.join(items * times)}]}}".encode()
     body = body[:place] + slip + body[place:]
+    assume(body.count(b"[") + body.count(b"{") <= MAX_CONTAINERS)
 
     try:
         check(body)

@@ -137,6 +137,13 @@ async def test_light_posts_do_not_wait_for_all_the_heavy_ones(receiving: Receivi
     assert looked.count("heavy") == 4
 
 
+async def test_a_light_post_goes_between_the_halves_of_a_look(receiving: Receiving, looked: list[str]) -> None:
+    posts = (heavy({"clientState": CLIENT_STATE}), request())
+    await asyncio.gather(*(receiving.receive("notifications", post) for post in posts))
+
+    assert looked == ["light", "heavy"]
+
+
 async def test_heavy_posts_of_ours_are_kept_in_turn(receiving: Receiving, inbox: MemoryContainer) -> None:
     posts = [heavy({"clientState": CLIENT_STATE}) for _ in range(3)]
     kept = await asyncio.gather(*(receiving.receive("notifications", post) for post in posts))
