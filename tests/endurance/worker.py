@@ -11,6 +11,7 @@ import base64
 import contextlib
 import gc
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.keyvault.secrets._shared import http_challenge_cache
@@ -163,9 +164,7 @@ def child(engine: SdkEngine, job: Mapping[str, Any], done: Callable[[Result], No
     """All steps of a job, each after the other; ``done`` hears of each as it ends."""
     os.environ.clear()
     os.environ.update(job["env"])
-    # The SDKs wait between tries; nothing of it is what is tested here.
-    sleep, scale = time.sleep, float(job["sleep"])
-    time.sleep = lambda seconds: sleep(float(seconds) * scale)
+    SLEEP.scale = float(job["sleep"])
 
     async def steps() -> None:
         async with QueueConnections() as connections:
@@ -183,6 +182,21 @@ def child(engine: SdkEngine, job: Mapping[str, Any], done: Callable[[Result], No
 
     with detour({int(port): to for port, to in job["detour"].items()}), careless.planted(job["careless"]):
         asyncio.run(steps())
+
+
+class Sleep:
+    """``time.sleep``, of which a child keeps a part: what the app and the SDKs wait between tries is not tried here."""
+
+    def __init__(self) -> None:
+        self.scale = 1.0
+        self._sleep = time.sleep
+
+    def __call__(self, seconds: float | SupportsIndex, /) -> None:
+        """Sleep for that part of the time."""
+        self._sleep(float(seconds) * self.scale)
+
+
+SLEEP = Sleep()
 
 
 def shorten() -> None:
@@ -207,10 +221,14 @@ def advance(clock: Callable[[], datetime]) -> None:
 def serve() -> None:
     """Fork for each job until standard input ends."""
     logging.disable(logging.CRITICAL)
+    # Before the app is imported: what it takes for a default is this one.
+    time.sleep = SLEEP
     for module in pkgutil.walk_packages(shared.__path__, "shared."):
         importlib.import_module(module.name)
     for name in LATE:
         importlib.import_module(name)
+    exporting = sys.modules["shared.flows.export"].Exporting
+    assert inspect.signature(exporting).parameters["sleep"].default is SLEEP, "the app was imported too early"
     engine = SdkEngine(REPOSITORY)
     gc.collect()
     gc.freeze()
