@@ -126,9 +126,9 @@ def plan(tenant: Tenant, *, start: datetime, budget: int, now: datetime) -> Plan
     once_more = {user for user in waiting if now - tenant.queued[user] >= AGAIN_AFTER}
     candidates = list(planner.candidates())
     ordered = sorted((*planner.urgency(user), user) for user in candidates if user not in waiting)
-    ordered += sorted((Due.SPARE, tenant.queued[user], user) for user in candidates if user in once_more)
+    ordered += sorted((Due.SPARE, False, tenant.queued[user], user) for user in candidates if user in once_more)
     windows: list[Planned] = []
-    for due, _, user in ordered:
+    for due, *_, user in ordered:
         if spent >= (budget * SPARE_SHARE if due is Due.SPARE else budget):
             break
         windows.append(planner.line(user, due))
@@ -160,8 +160,15 @@ class _Planner:
         left = (user for user, since in self.tenant.leaving.items() if user not in users and self._stays(user, since))
         return (user for user in chain(users, left) if not self._is_flagged(user))
 
-    def urgency(self, user: str) -> tuple[Due, datetime]:
-        """Why the user is due, and since when: the lower, the sooner."""
+    def urgency(self, user: str) -> tuple[Due, bool, datetime]:
+        """Why the user is due, whether he was not served the last time, and since when: the lower, the sooner.
+
+        Whoever is tried in vain by each plan must not take the turns of those of whom nothing is known.
+        """
+        due, since = self._due(user)
+        return due, self.tenant.progress.get(user, NOTHING).reason is not None, since
+
+    def _due(self, user: str) -> tuple[Due, datetime]:
         progress = self.tenant.progress.get(user, NOTHING)
         until = progress.complete_until or self.start
         if self.gaps and self._open_gaps(user, progress):

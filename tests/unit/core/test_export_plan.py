@@ -224,6 +224,23 @@ def test_who_is_flagged_is_left_alone_until_it_is_time_to_try_again() -> None:
     assert set(planned(tenant_of(known, gaps=[everything], activity=dict.fromkeys(known, NOW)))) == {BOB}
 
 
+def test_who_was_not_served_comes_after_those_who_may_be_and_before_those_who_can_wait() -> None:
+    refused = Progress(reason="forbidden", retry_at=NOW)
+    tenant = tenant_of({ANN: refused, BOB: None, CAT: looked()})
+
+    assert [line.user for line in plan(tenant, start=START, budget=100_000, now=NOW).windows] == [BOB, ANN, CAT]
+
+
+def test_those_whom_graph_never_serves_keep_nobody_from_being_tried() -> None:
+    users = [f"user{number:02}" for number in range(20)]
+    known: dict[str, Progress | None] = dict.fromkeys(users)
+    for _ in range(10):
+        for user in planned(tenant_of(known), budget=10):
+            known[user] = Progress(reason="forbidden", retry_at=NOW)
+
+    assert None not in known.values()
+
+
 def test_who_is_on_the_queue_is_not_planned_twice_and_again_when_he_was_forgotten() -> None:
     queued = {ANN: NOW - FORGOTTEN_AFTER + TINY, BOB: NOW - FORGOTTEN_AFTER}
 
