@@ -16,13 +16,15 @@ from sys import intern
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobProperties, BlobServiceClient, ContainerClient
+from azure.storage.blob import BlobProperties, BlobServiceClient, ContainerClient, LinearRetry
 
 from local.graph.content.canonical import canonical_sha256
 
 ARCHIVE = ("interactions", "chats", "resources")
 AT_ONCE = 8
 LISTED = 512
+# For clients that are to find out what is there, however much else storage has to do: it may be busy for a minute.
+PATIENT: dict[str, Any] = {"read_timeout": 60, "retry_policy": LinearRetry(backoff=2, retry_total=10)}
 
 
 @dataclass(frozen=True)

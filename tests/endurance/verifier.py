@@ -12,7 +12,7 @@ from typing import Any
 from azure.storage.blob import BlobServiceClient
 
 from local.graph.ledger import Content, Ledger
-from tests.endurance.holdings import ARCHIVE, Held, Holdings, Stored, read
+from tests.endurance.holdings import ARCHIVE, PATIENT, Held, Holdings, Stored, read
 
 __all__ = ["Figure", "Stored", "figure", "judge", "missing", "read"]
 
@@ -96,7 +96,7 @@ class Figure:
 
 def judge(ledger: Ledger, connection_string: str, *, exported: bool = False) -> Figure:
     """The figure of one storage account; ``exported``: what the export shows is owed as well."""
-    with BlobServiceClient.from_connection_string(connection_string) as storage:
+    with BlobServiceClient.from_connection_string(connection_string, **PATIENT) as storage:
         return figure(ledger, read(storage, JUDGED), exported=exported)
 
 
