@@ -71,7 +71,7 @@ class NotOurs(RequestRefused):
 
 
 class BodyTooLarge(RequestRefused):
-    """More bytes or more items than one post may have."""
+    """More bytes or items than one post may have, or more of what makes it dear to look at."""
 
     status = 413
 

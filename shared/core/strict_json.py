@@ -44,7 +44,7 @@ def refuse_crowds(document: bytes, *, max_nesting: int, max_containers: int) -> 
     if max(levels, default=0) > max_nesting or min(levels[:-1], default=1) < 1:
         raise MalformedRequest(f"the body is nested deeper than {max_nesting}, or goes on after its end")
     if steps.count(1) > max_containers or len(pieces) > most:
-        raise BodyTooLarge(f"a post of more than {max_containers} values")
+        raise BodyTooLarge(f"a post of more than {max_containers} arrays and objects")
 
 
 def parse(document: bytes, *, max_nesting: int, max_names: int) -> object:
